@@ -1,0 +1,25 @@
+"""kerasgan export: SavedModels for TensorFlow Serving."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--to", type=click.Path(file_okay=False, path_type=Path), default="saved_models", show_default=True)
+@click.option(
+    "--warmup/--no-warmup", default=None, help="Warm-up requests; default: if kerasgan[serving] is installed."
+)
+def export(run, to, warmup) -> None:
+    """Export each generator of a run as the next version of a SavedModel, with models.config and a README.
+
+    \b
+    Example:
+        kerasgan export runs/pairwise/t1-t1e --to saved_models/
+    """
+    from kerasgan import experiment
+
+    for version in experiment.export(run, to, warmup=warmup):
+        requests = (version / "assets.extra").is_dir()
+        click.echo(f"{version}{'' if requests else ' (without warm-up requests: pip install kerasgan[serving])'}")

@@ -1,0 +1,18 @@
+"""kerasgan models: what can be trained."""
+
+import click
+
+from kerasgan.papers import MODELS
+
+
+@click.command()
+def models() -> None:
+    """List the models: paper, sections, where to read them, command.
+
+    \b
+    Example:
+        kerasgan models
+    """
+    for name, card in MODELS.items():
+        click.echo(f"{name}\n  paper    {card.paper}\n           doi {card.doi}, sections {card.sections}")
+        click.echo(f"  code     {card.module}\n  numbers  configs/{name}.yaml\n  command  {card.command}")

@@ -1,0 +1,60 @@
+"""kerasgan phantom: simulate a cohort."""
+
+from pathlib import Path
+
+import click
+
+from kerasgan.cli import options
+from kerasgan.errors import UserError
+
+
+@click.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--patients", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True)
+@click.option(
+    "--grid",
+    type=click.IntRange(min=32),
+    default=240,
+    show_default=True,
+    help="Voxels across the 240 mm field of view: 240 is 1 mm.",
+)
+@click.option("--idh-fraction", type=click.FloatRange(0, 1), default=0.33, show_default=True)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 2),
+    default=1.0,
+    show_default=True,
+    help="How clearly the IDH status shows; 0: not at all.",
+)
+@click.option("--missing", multiple=True, metavar="MODALITY=FRACTION", help="Leave a modality out of some patients.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; default one per core.")
+@options.quiet
+def phantom(out, patients, seed, grid, idh_fraction, strength, missing, workers, quiet) -> None:
+    """Simulate glioma patients: T1, T1e, T2, FLAIR and segmentation as NIfTI, labels as CSV.
+
+    \b
+    Example:
+        kerasgan phantom heads/ --patients 20 --seed 7 --grid 96 --missing t2=0.06
+    """
+    from kerasgan.phantom import simulate_cohort
+
+    simulate_cohort(
+        out,
+        patients=patients,
+        seed=seed,
+        grid=grid,
+        idh_fraction=idh_fraction,
+        strength=strength,
+        missing=dict(_fraction(text) for text in missing),
+        workers=workers,
+        quiet=quiet,
+    )
+
+
+def _fraction(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise UserError(f"--missing expects MODALITY=FRACTION such as t2=0.06, got {text!r}") from None

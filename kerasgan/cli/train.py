@@ -1,0 +1,69 @@
+"""kerasgan train: one subcommand per model."""
+
+import signal
+import sys
+
+import click
+
+from kerasgan.cli import options
+
+
+@click.group()
+def train() -> None:
+    """Train a model. Interrupted by Ctrl-C or SIGTERM it saves its state and goes on with --resume.
+
+    \b
+    Example:
+        kerasgan train pairwise --pair t1 t1e --data prepared/
+    """
+
+
+class _PairCommand(click.Command):
+    """Lets `--pair all` stand beside `--pair t1 t1e`: click's options take a fixed number of values."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        args = list(args)
+        for i, word in enumerate(args):
+            if word == "--pair" and args[i + 1 : i + 2] == ["all"]:
+                args.insert(i + 2, "all")
+        return super().parse_args(ctx, args)
+
+
+@train.command(cls=_PairCommand)
+@click.option(
+    "--pair",
+    nargs=2,
+    required=True,
+    metavar="M N|all",
+    help="Two modalities by any of their names (t1, t1e, t2, flair, t1ce, ...); all: the six pairs in turn.",
+)
+@options.training
+def pairwise(pair, data, config, overrides, profile, run_dir, resume, seed, precision, jit, strategy, dry_run, quiet):
+    """Pairwise GAN (Ge et al. 2020): translate between two modalities, both ways.
+
+    \b
+    Example:
+        kerasgan train pairwise --pair t1 t1e --data prepared/ --set training.keep=best
+        kerasgan train pairwise --pair all --data prepared/ --resume
+    """
+    from kerasgan import experiment
+    from kerasgan.gan.training import Stopped
+
+    flags = options.with_flags(overrides, seed=seed, precision=precision, jit=jit, strategy=strategy)
+    try:
+        experiment.train(
+            "pairwise",
+            pair=pair[:1] if pair[0] == "all" else pair,
+            data=data,
+            config=config,
+            overrides=flags,
+            profile=profile,
+            run_dir=run_dir,
+            resume=resume,
+            dry_run=dry_run,
+            quiet=quiet,
+        )
+    except Stopped as stopped:
+        click.echo(f"{stopped}; the same command with --resume goes on", err=True)
+        # By convention 128 + the signal: 143 for SIGTERM, 130 for Ctrl-C.
+        sys.exit(128 + signal.Signals(stopped.signal_number))

@@ -1,0 +1,48 @@
+"""kerasgan translate: volumes through a trained generator."""
+
+from pathlib import Path
+
+import click
+
+from kerasgan.cli import options
+from kerasgan.errors import UserError
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("source_path", metavar="INPUT", type=click.Path(exists=True, path_type=Path))
+@click.option("--from", "source", help="The modality of INPUT.")
+@click.option("--to", "target", help="The modality to make.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="NIfTI file, or a folder.")
+@click.option("--fill-missing", is_flag=True, help="INPUT is a cohort CSV: make its empty cells; RUN is a group.")
+@click.option(
+    "--view",
+    type=click.Choice(["axial", "coronal", "sagittal", "mean"]),
+    default="axial",
+    show_default=True,
+    help="Along which slices; mean: of all that the run was trained on.",
+)
+@options.quiet
+def translate(run, source_path, source, target, out, fill_missing, view, quiet) -> None:
+    """Translate a NIfTI volume, every patient of a folder, or the missing cells of a cohort CSV.
+
+    \b
+    Example:
+        kerasgan translate runs/pairwise/t1-t1e --from t1 --to t1e PATIENT_t1.nii.gz --out t1e.nii.gz
+        kerasgan translate runs/pairwise/t1-t1e --from t1 --to t1e BraTS2021/ --out synthetic/
+        kerasgan translate runs/pairwise/all cohort.csv --fill-missing --out completed/
+    """
+    if fill_missing and (source or target):
+        raise UserError("--fill-missing chooses modalities itself; leave out --from and --to")
+    if not fill_missing and not (source and target):
+        raise UserError("give --from and --to, or --fill-missing with a cohort CSV")
+    from kerasgan import experiment
+
+    if fill_missing:
+        made = experiment.fill_missing(run, source_path, out, view=view, quiet=quiet)
+    elif source_path.is_dir():
+        experiment.translate_folder(run, source_path, out, source=source, target=target, view=view, quiet=quiet)
+        made = out
+    else:
+        made = experiment.translate(run, source_path, out, source=source, target=target, view=view, quiet=quiet)
+    click.echo(made)

@@ -1,0 +1,174 @@
+"""Would a cohort's files work? Reads every one of them wholly and says per visit what is wrong or unusual."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from kerasgan.data.cohort import Cohort, Visit
+from kerasgan.data.modalities import DISPLAY, MODALITIES, SEGMENTATION
+from kerasgan.data.volumes import Volume, disagreement, read_each
+from kerasgan.errors import UserError
+
+THICK = 3.0  # mm; BraTS has 1 mm, 2-D clinical protocols 5 mm and more
+ANISOTROPIC = 2.0  # longest over shortest side of a voxel
+LARGEST_LABEL = 4  # of BraTS' segmentations
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about one visit (by name): an error would make training fail, a note is for the eye."""
+
+    visit: str
+    severity: Literal["error", "note"]
+    message: str
+
+
+class _Read(NamedTuple):
+    findings: list[Finding]
+    orientations: dict[str, str]  # modality or segmentation to the stored orientation
+
+
+def check_cohort(
+    cohort: Cohort, workers: int | None = None, progress: Callable[[str], object] | None = None
+) -> list[Finding]:
+    """Findings in the order of visits; `progress` is called with each visit's name once it is read.
+
+    Errors: unreadable, truncated or not 3-D files, NaN or infinite voxels, shapes or affines that differ within a
+    visit, constant images, a segmentation that is empty, not whole-numbered, or missing while other visits have one, a
+    file used twice. Notes: a modality or a segmentation is missing, an orientation that most do not have, thick or long
+    voxels, negative intensities, an image that looks like a label map.
+    """
+    expected = _expected(cohort)
+    used_twice = _used_twice(cohort)
+    reads: list[_Read] = []
+    # Threads do: decompression and NumPy release the interpreter lock.
+    with ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 8)) as pool:
+        for visit, read in zip(cohort.visits, pool.map(_check_visit, cohort.visits), strict=True):
+            reads.append(read)
+            if progress:
+                progress(visit.name)
+    usual = Counter(chain.from_iterable(read.orientations.values() for read in reads)).most_common(1)
+    findings: list[Finding] = []
+    for visit, read in zip(cohort.visits, reads, strict=True):
+        findings += _check_complete(visit, expected) + used_twice.get(visit.name, []) + read.findings
+        findings += [
+            Finding(
+                visit.name, "note", f"{_label(name)} is stored as {orientation}, most of the cohort as {usual[0][0]}"
+            )
+            for name, orientation in read.orientations.items()
+            if orientation != usual[0][0]
+        ]
+    return findings
+
+
+# ---- without reading ------------------------------------------------------------------------------------------------
+
+
+def _expected(cohort: Cohort) -> set[str]:
+    """What at least one visit has."""
+    found = {name for visit in cohort.visits for name in visit.images}
+    return found | ({SEGMENTATION} if any(visit.segmentation for visit in cohort.visits) else set())
+
+
+def _check_complete(visit: Visit, expected: set[str]) -> list[Finding]:
+    findings = [
+        Finding(visit.name, "note", f"{DISPLAY[name]} is missing")
+        for name in MODALITIES
+        if name in expected and name not in visit.images
+    ]
+    if not visit.images:
+        findings = [Finding(visit.name, "error", "there is no image: leave the visit out or add one")]
+    if visit.segmentation is None and SEGMENTATION in expected:
+        findings.append(Finding(visit.name, "error", "the segmentation is missing, other visits have one"))
+    if SEGMENTATION not in expected:
+        findings.append(
+            Finding(
+                visit.name,
+                "note",
+                "there is no segmentation, nor is there in other visits: slices can be chosen by position only",
+            )
+        )
+    return findings
+
+
+def _used_twice(cohort: Cohort) -> dict[str, list[Finding]]:
+    """Findings by visit: one file under two names would pass for two images, or for two patients."""
+    first: dict[str, str] = {}
+    findings: dict[str, list[Finding]] = {}
+    for visit in cohort.visits:
+        for name, source in _sources(visit).items():
+            here = f"{_label(name)} of {visit.name}"
+            other = first.setdefault(source, here)
+            if other != here:
+                finding = Finding(visit.name, "error", f"{source} is used twice, as {other} and as {here}")
+                findings.setdefault(visit.name, []).append(finding)
+    return findings
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def _check_visit(visit: Visit) -> _Read:
+    results = read_each(_sources(visit))
+    volumes = {name: volume for name, volume in results.items() if isinstance(volume, Volume)}
+    # a 4-D file that cannot be read says so once per channel
+    errors = list(dict.fromkeys(str(error) for error in results.values() if isinstance(error, UserError)))
+    errors += _grid_errors(volumes)
+    notes: list[str] = []
+    for name, volume in volumes.items():
+        if name == SEGMENTATION:
+            errors += _segmentation_errors(volume)
+        else:
+            image_errors, image_notes = _check_intensities(name, volume)
+            errors += image_errors
+            notes += image_notes
+        notes += _spacing_notes(name, volume)
+    findings = [Finding(visit.name, "error", text) for text in errors] + [Finding(visit.name, "note", t) for t in notes]
+    return _Read(findings, {name: volume.geometry.orientation for name, volume in volumes.items()})
+
+
+def _sources(visit: Visit) -> dict[str, str]:
+    return dict(visit.images) | ({SEGMENTATION: visit.segmentation} if visit.segmentation else {})
+
+
+def _grid_errors(volumes: Mapping[str, Volume]) -> list[str]:
+    first, *others = volumes.values() or [None]
+    return [problem for other in others if (problem := disagreement(first, other))]
+
+
+def _segmentation_errors(volume: Volume) -> list[str]:
+    data = volume.data
+    if not data.any():
+        return [f"the segmentation is empty (every voxel is 0): {volume.source}"]
+    if data.min() < 0 or (data.dtype.kind == "f" and (data != np.rint(data)).any()):
+        return [f"the segmentation has values other than labels 0, 1, 2, ...: {volume.source}"]
+    return []
+
+
+def _check_intensities(name: str, volume: Volume) -> tuple[list[str], list[str]]:
+    """Errors and notes on an image's range."""
+    low, high = volume.data.min(), volume.data.max()
+    if low == high:
+        return [f"{_label(name)} is {low} everywhere: {volume.source}"], []
+    if low < 0:
+        return [], [f"{_label(name)} has negative intensities (down to {low:.4g}): 0 is taken for background"]
+    if high <= LARGEST_LABEL and volume.data.dtype.kind in "iu":
+        return [], [f"{_label(name)} has only whole numbers from {low} to {high}: is it a segmentation?"]
+    return [], []
+
+
+def _spacing_notes(name: str, volume: Volume) -> list[str]:
+    sides = volume.geometry.spacing
+    if max(sides) > THICK or max(sides) > ANISOTROPIC * min(sides):
+        return [f"{_label(name)} has voxels of {' x '.join(f'{side:.3g}' for side in sides)} mm"]
+    return []
+
+
+def _label(name: str) -> str:
+    return DISPLAY.get(name, name)

@@ -1,0 +1,234 @@
+"""Cohorts from folders as data sets are distributed: an explicit dict of layouts, one function each.
+
+Labels of segmentations mean different things: BraTS to 2021 has 1 necrosis or non-enhancing tumour, 2 oedema, 4
+enhancing tumour (3 from 2023 on), the Decathlon's Task01 1 oedema, 2 non-enhancing, 3 enhancing tumour. What all
+share, and what this package uses, is tumour = label > 0.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from kerasgan.data.cohort import Cohort, Visit, merge_labels
+from kerasgan.data.modalities import MODALITIES, SEGMENTATION, canonical, kind_of_file
+from kerasgan.data.volumes import volume_stem
+from kerasgan.errors import UserError, nearest
+
+EXPECTED = {
+    "brats": "a folder per patient with files such as NAME_t1ce.nii.gz or NAME-t1c.nii.gz, as in BraTS 2013 to 2024",
+    "msd": "dataset.json, 4-D files in imagesTr/, labelsTr/, as in Task01 of the Medical Segmentation Decathlon",
+    "tcga": "files such as TCGA-02-0003_1997.06.08_t1Gd.nii.gz, as in the TCIA release of Bakas et al. 2017",
+    "phantom": "phantom.json, labels.csv and a folder per patient, as `kerasgan phantom` writes them",
+}
+
+# Names that carry patient and visit: BraTS 2023 and later, and the longitudinal cases of BraTS 2014 and 2015. Every
+# other folder is one patient.
+_VISIT_NAMES = (
+    r"(?P<patient>BraTS-[A-Za-z-]+-\d+)-(?P<visit>\d{1,3})",
+    r"(?P<patient>brats_(2013|tcia)_pat\d+)_(?P<visit>\d+)",
+)
+_TCGA = re.compile(r"(?P<patient>TCGA-\w{2}-\w{4})_(?P<visit>\d{4}\.\d{2}\.\d{2})_(?P<rest>.+)", re.IGNORECASE)
+_GRADES = ("HGG", "LGG")
+
+Key = tuple[str, str]  # patient, visit
+
+
+def index(folder: str | Path, layout: str | None = None) -> Cohort:
+    """The cohort of a folder of images; without `layout` it is found out. UserError if none or several fit."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"no such folder: {folder}")
+    if layout is None:
+        fitting = list(_fitting(folder))
+        if len(fitting) != 1:
+            what = f"fits several layouts ({', '.join(fitting)})" if fitting else "fits no known layout"
+            raise UserError(f"{folder} {what}: pass one of {_listing()}; or write the CSV by hand")
+        layout = fitting[0]
+    if layout not in INDEXERS:
+        raise UserError(f"unknown layout {layout!r}: {nearest(layout, INDEXERS)}")
+    return INDEXERS[layout](folder.resolve())
+
+
+def index_brats(folder: Path) -> Cohort:
+    """BraTS of any year: a folder per patient, or per patient and visit, at any depth.
+
+    Parent folders HGG and LGG (2013 to 2019) become the label `grade`. UserError without any image.
+    """
+    found: list[tuple[Key, str, Path]] = []
+    grades: dict[Key, dict[str, str]] = {}
+    for path in _volumes(folder):
+        kind = kind_of_file(volume_stem(path.name) or "")
+        if kind is None:
+            continue
+        case = _case_folder(path)
+        key = _patient_and_visit(case.name)
+        found.append((key, kind, path))
+        grades[key] = {"grade": case.parent.name.upper()} if case.parent.name.upper() in _GRADES else {}
+    visits = (replace(visit, labels=grades[visit.patient, visit.visit]) for visit in _visits(found))
+    return _cohort(visits, f"BraTS folders in {folder.name}", "brats", folder)
+
+
+def index_tcga(folder: Path) -> Cohort:
+    """TCGA-GBM and TCGA-LGG as released by Bakas et al. 2017 on TCIA; the scan's date is the visit.
+
+    Where GLISTRboost's segmentation was corrected by hand, the corrected one is taken.
+    """
+    found: list[tuple[Key, str, Path]] = []
+    corrected: set[Key] = set()
+    for path, match in _tcga_files(folder):
+        kind = kind_of_file(match["rest"])
+        key = (match["patient"], match["visit"])
+        if kind is not None:
+            found.append((key, kind, path))
+        if _is_corrected(path):
+            corrected.add(key)
+    chosen = [
+        (key, kind, path)
+        for key, kind, path in found
+        if kind != SEGMENTATION or key not in corrected or _is_corrected(path)
+    ]
+    return _cohort(_visits(chosen), f"TCGA images in {folder.name}", "tcga", folder)
+
+
+def index_msd(folder: Path) -> Cohort:
+    """Task01 of the Medical Segmentation Decathlon: the training images, one 4-D file per patient.
+
+    The order of channels is read from dataset.json (FLAIR, T1w, t1gd, T2w as distributed) and never assumed.
+    """
+    channels = _msd_channels(folder / "dataset.json")
+    visits = []
+    for path in _volumes(folder / "imagesTr"):
+        label = folder / "labelsTr" / path.name
+        images = {modality: f"{path}#{channel}" for modality, channel in channels.items()}
+        patient = volume_stem(path.name) or ""
+        visits.append(Visit(patient, images=images, segmentation=str(label) if label.is_file() else None))
+    return _cohort(visits, f"Medical Segmentation Decathlon in {folder.name}", "msd", folder)
+
+
+def index_phantom(folder: Path) -> Cohort:
+    """A simulated cohort: BraTS folders, the labels of labels.csv, and its settings in phantom.json."""
+    settings = _json(folder / "phantom.json")
+    missing = [key for key in ("seed", "grid", "patients") if key not in settings]
+    if missing:
+        raise UserError(f"{folder / 'phantom.json'} lacks {', '.join(missing)}: make the phantom cohort again")
+    cohort = merge_labels(index_brats(folder), folder / "labels.csv", ("idh", "grade"))
+    origin = "simulated phantom cohort (seed {seed}, grid {grid}, {patients} patients)".format(**settings)
+    return replace(cohort, origin=origin)
+
+
+INDEXERS: dict[str, Callable[[Path], Cohort]] = {
+    "brats": index_brats,
+    "msd": index_msd,
+    "tcga": index_tcga,
+    "phantom": index_phantom,
+}
+
+
+# ---- which layout ---------------------------------------------------------------------------------------------------
+
+
+def _fitting(folder: Path) -> Iterator[str]:
+    """The layouts that a folder shows the marks of."""
+    if (folder / "phantom.json").is_file():
+        yield "phantom"
+        return
+    if (folder / "imagesTr").is_dir():
+        yield "msd"
+        return
+    stems = [volume_stem(path.name) or "" for path in _volumes(folder)]
+    if any(_TCGA.fullmatch(stem) for stem in stems):
+        yield "tcga"
+    if any(kind_of_file(stem) for stem in stems if not _TCGA.fullmatch(stem)):
+        yield "brats"
+
+
+def _listing() -> str:
+    return "; ".join(f"{name}: {expected}" for name, expected in EXPECTED.items())
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def _volumes(folder: Path) -> Iterator[Path]:
+    """Volume files below a folder in a fixed order, without hidden ones (macOS archives hold ``._NAME.nii.gz``)."""
+    for root, folders, files in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(files):
+            if volume_stem(name) is not None and not name.startswith("."):
+                yield Path(root) / name
+
+
+def _case_folder(path: Path) -> Path:
+    """The patient's folder of a file, passing over one that merely wraps it (``VSD.Brain...``, ``a_t1.nii/``)."""
+    folder = path.parent
+    wraps = folder.name.startswith("VSD.") or volume_stem(folder.name) is not None
+    return folder.parent if wraps else folder
+
+
+def _patient_and_visit(name: str) -> Key:
+    match = next((match for pattern in _VISIT_NAMES if (match := re.fullmatch(pattern, name))), None)
+    return (match["patient"], match["visit"]) if match else (name, "")
+
+
+def _tcga_files(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+    for path in _volumes(folder):
+        if match := _TCGA.fullmatch(volume_stem(path.name) or ""):
+            yield path, match
+
+
+def _is_corrected(path: Path) -> bool:
+    return "manuallycorrected" in path.name.lower()
+
+
+def _visits(found: Iterable[tuple[Key, str, Path]]) -> Iterator[Visit]:
+    """One Visit per patient and visit of the (key, kind, path) found; UserError for two files of one kind."""
+    files: dict[Key, dict[str, Path]] = {}
+    for key, kind, path in found:
+        other = files.setdefault(key, {}).setdefault(kind, path)
+        if other != path:
+            raise UserError(
+                f"two {kind} files for one visit, {other} and {path}: expected one folder per patient and visit with "
+                "one file per modality, move one away"
+            )
+    for (patient, visit), paths in sorted(files.items()):
+        images = {name: str(paths[name]) for name in MODALITIES if name in paths}
+        yield Visit(patient, visit, images, str(paths[SEGMENTATION]) if SEGMENTATION in paths else None)
+
+
+def _cohort(visits: Iterable[Visit], origin: str, layout: str, folder: Path) -> Cohort:
+    cohort = Cohort(tuple(visits), origin)
+    if not cohort.visits:
+        raise UserError(f"{folder} has no images of the layout {layout!r}: expected {EXPECTED[layout]}")
+    return cohort
+
+
+def _msd_channels(path: Path) -> dict[str, int]:
+    """Modality to channel, in the order of MODALITIES."""
+    settings = _json(path)
+    names = settings.get("modality", settings.get("channel_names"))
+    if not isinstance(names, dict) or not all(str(number).isdecimal() for number in names):
+        raise UserError(
+            f"{path} does not say which channel is which modality: expected modality = {{'0': 'FLAIR', ...}}"
+        )
+    try:
+        channels = {canonical(str(name)): int(number) for number, name in names.items()}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    if len(channels) < len(names):
+        raise UserError(f"{path} names one modality twice: {', '.join(map(str, names.values()))}")
+    return {name: channels[name] for name in MODALITIES if name in channels}
+
+
+def _json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}, which says what the images are: copy it from the data set") from None
+    except ValueError as error:
+        raise UserError(f"{path} is no valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object")
+    return content

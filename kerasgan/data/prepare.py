@@ -1,0 +1,326 @@
+"""A cohort's volumes to prepared slices: TFRecord shards and manifest.json.
+
+    prepared/
+        manifest.json          settings, origin, partitions, and per visit: hashes of its sources, geometry, slices
+        shards/NAME.tfrecord   the slices of one visit, so that a subset is a list of shards
+
+Restartable: each finished visit is journalled; a second run reads the sources' hashes and redoes what changed.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Strict
+from tqdm import tqdm
+
+from kerasgan.data import records, slices
+from kerasgan.data.cohort import Cohort, Visit
+from kerasgan.data.settings import SliceSettings, SplitSettings
+from kerasgan.data.splits import SUBSETS, check_disjoint, partition_patients
+from kerasgan.data.volumes import Volume, read_volumes, split_source
+from kerasgan.errors import UserError
+from kerasgan.files import write_text
+from kerasgan.settings import Section, differences, validate
+
+FORMAT = 1
+
+
+class PreparedVisit(Section):
+    """What the manifest knows of a visit."""
+
+    name: str
+    patient: str
+    visit: str
+    labels: dict[str, str]
+    fingerprint: str  # of the settings and of every source file's content
+    sources: dict[str, str]  # modality or "segmentation" -> file
+    ranges: dict[str, Annotated[tuple[float, float], Strict(False)]]  # modality -> intensities mapped to -1 and 1
+    shape: Annotated[tuple[int, int, int], Strict(False)]  # of the stored volumes
+    affine: list[list[float]]
+    orientation: str
+    slices: list[Annotated[tuple[str, int, int], Strict(False)]]  # (view, index, tumour pixels) in the shard's order
+
+
+class Manifest(Section):
+    """A prepared data set."""
+
+    format: int
+    origin: str  # which data this is, as every result names it
+    slicing: SliceSettings
+    splitting: SplitSettings
+    stratified_by: str | None
+    partitions: list[dict[str, list[str]]]
+    visits: list[PreparedVisit]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared folder and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    def shard(self, visit: PreparedVisit) -> Path:
+        return _shard(self.folder, visit.name)
+
+    def visits(self, subset: str, partition: int, modalities: tuple[str, ...]) -> list[PreparedVisit]:
+        """A subset's visits that have all of the modalities; none is a `UserError`."""
+        if not 1 <= partition <= len(self.manifest.partitions):
+            raise UserError(
+                f"{self.folder} has partitions 1 to {len(self.manifest.partitions)}, got {partition}; prepare it "
+                "with a larger split.partitions"
+            )
+        patients = set(self.manifest.partitions[partition - 1][subset])
+        found = [
+            visit
+            for visit in self.manifest.visits
+            if visit.patient in patients and all(modality in visit.ranges for modality in modalities)
+        ]
+        if not found:
+            has = Counter(modality for visit in self.manifest.visits for modality in visit.ranges)
+            raise UserError(
+                f"{self.folder}: no {subset} patient of partition {partition} has all of {', '.join(modalities)}; "
+                f"patients per modality: {dict(sorted(has.items()))}"
+            )
+        return found
+
+
+def open_prepared(folder: Path, slicing: SliceSettings | None = None) -> Prepared:
+    """Open a prepared folder; with `slicing`, refuse one that was prepared with other settings."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        unfinished = (folder / "journal.jsonl").exists()
+        advice = (
+            "its preparation did not finish; run `kerasgan data prepare` again"
+            if unfinished
+            else ("expected a folder made by `kerasgan data prepare COHORT.csv --out FOLDER`")
+        )
+        raise UserError(f"{folder} has no manifest.json; {advice}")
+    manifest = _read_manifest(path)
+    if slicing is not None and (other := differences(manifest.slicing, slicing)):
+        raise UserError(
+            f"{folder} was prepared with other settings ({'; '.join(other)} as configured); prepare the cohort into "
+            "another folder, or configure what it was prepared with"
+        )
+    for partition in manifest.partitions:
+        check_disjoint(partition, str(path))
+    missing = [visit.name for visit in manifest.visits if not _shard(folder, visit.name).is_file()]
+    if missing:
+        raise UserError(f"{folder}: the shard of {missing[0]} is missing ({len(missing)} in all); prepare it again")
+    return Prepared(folder, manifest)
+
+
+def prepare(
+    cohort: Cohort,
+    out: Path,
+    slicing: SliceSettings,
+    splitting: SplitSettings,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Prepared:
+    """Prepare every visit of a cohort under `out`; what is there and unchanged is kept.
+
+    Reads and resamples in `workers` threads (default: one per core; decompression and NumPy release the interpreter
+    lock). A folder prepared with other slice settings is refused unless `force`.
+    """
+    if not cohort.visits:
+        raise UserError("the cohort has no visits; index a folder with images first")
+    classes, stratified_by = _classes(cohort, splitting.stratify)
+    partitions = partition_patients(classes, splitting)
+    _refuse_foreign(out, slicing, force)
+    (out / "shards").mkdir(parents=True, exist_ok=True)
+    done = _journalled(out)
+    journal = out / "journal.jsonl"
+    with journal.open("a", encoding="utf-8") as log, _pool(workers) as pool:
+        futures = [pool.submit(_prepare_visit, visit, out, slicing, done.get(visit.name)) for visit in cohort.visits]
+        for future in tqdm(as_completed(futures), total=len(futures), desc="prepare", unit="visit", disable=quiet):
+            visit = future.result()
+            done[visit.name] = visit
+            log.write(visit.model_dump_json() + "\n")
+            log.flush()
+    manifest = Manifest(
+        format=FORMAT,
+        origin=cohort.origin,
+        slicing=slicing,
+        splitting=splitting,
+        stratified_by=stratified_by,
+        partitions=partitions,
+        visits=[done[visit.name] for visit in cohort.visits],
+    )
+    write_text(out / "manifest.json", manifest.model_dump_json(indent=1))
+    journal.unlink()
+    _remove_orphans(out, manifest)
+    return Prepared(out, manifest)
+
+
+def prepare_slices(
+    volumes: dict[str, Volume], segmentation: np.ndarray | None, settings: SliceSettings
+) -> tuple[list[records.Slice], dict[str, tuple[float, float]]]:
+    """The chosen slices of one visit's volumes, and the intensity range of each modality."""
+    first = next(iter(volumes.values()))
+    if segmentation is None:
+        segmentation = np.zeros(first.data.shape, np.uint8)
+    ranges = {name: slices.intensity_range(volume.data, settings.percentiles) for name, volume in volumes.items()}
+    spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
+    pieces = []
+    for view in settings.views:
+        chosen = slices.select(segmentation, view, settings)
+        if not chosen:
+            continue
+        frame = slices.Frame.of(first.data.shape, tuple(spacing), view, settings.size, settings.aspect)
+        images = {
+            name: frame.fit(slices.normalise(slices.stack(volume.data, view)[chosen], *ranges[name]))
+            for name, volume in volumes.items()
+        }
+        labels = frame.fit_labels(slices.stack(segmentation, view)[chosen].astype(np.uint8))
+        pieces += [
+            records.Slice(view, index, {name: images[name][i] for name in images}, labels[i])
+            for i, index in enumerate(chosen)
+        ]
+    return pieces, ranges
+
+
+def _prepare_visit(visit: Visit, out: Path, settings: SliceSettings, before: PreparedVisit | None) -> PreparedVisit:
+    if visit.segmentation is None and settings.selection != "range":
+        raise UserError(
+            f"{visit.name} has no segmentation; slices are selected by tumour (data.selection: {settings.selection}), "
+            "so add the segmentation to the cohort, or set data.selection=range"
+        )
+    sources = dict(visit.images) | ({"segmentation": visit.segmentation} if visit.segmentation else {})
+    fingerprint = _fingerprint(sources, settings)
+    shard = _shard(out, visit.name)
+    if before and before.fingerprint == fingerprint and shard.is_file():
+        # The label table may have changed; the images have not.
+        return before.model_copy(update={"labels": visit.labels})
+    volumes = read_volumes(sources)
+    mask = volumes.pop("segmentation", None)
+    try:
+        pieces, ranges = prepare_slices(volumes, mask.data if mask else None, settings)
+    except UserError as error:
+        raise UserError(f"{visit.name}: {error}") from None
+    records.write_shard(shard, pieces)
+    geometry = next(iter(volumes.values())).geometry
+    return PreparedVisit(
+        name=visit.name,
+        patient=visit.patient,
+        visit=visit.visit,
+        labels=visit.labels,
+        fingerprint=fingerprint,
+        sources=sources,
+        ranges=ranges,
+        shape=tuple(int(n) for n in geometry.shape),
+        affine=[[float(x) for x in row] for row in geometry.affine],
+        orientation=geometry.orientation,
+        slices=[(piece.view, piece.index, int(np.count_nonzero(piece.segmentation))) for piece in pieces],
+    )
+
+
+def _fingerprint(sources: dict[str, str], settings: SliceSettings) -> str:
+    digest = hashlib.sha256(f"{FORMAT} {settings.model_dump_json()}".encode())
+    for name, source in sorted(sources.items()):
+        path, channel = split_source(source)
+        try:
+            with open(path, "rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}; index the cohort again") from None
+        digest.update(f"{name} {channel} {content}".encode())
+    return digest.hexdigest()
+
+
+def _classes(cohort: Cohort, column: str | None) -> tuple[dict[str, str], str | None]:
+    """The class of each patient for stratification, and the column it came from (None: the cohort lacks it)."""
+    column = column if column in cohort.label_columns else None
+    classes: dict[str, str] = {}
+    for visit in cohort.visits:
+        label = visit.labels.get(column, "") if column else "all"
+        if not label:
+            raise UserError(f"{visit.name} has no value in the label column {column!r}, by which the split stratifies")
+        if classes.setdefault(visit.patient, label) != label:
+            raise UserError(f"patient {visit.patient} has two values in the label column {column!r}; expected one")
+    return classes, column
+
+
+def _refuse_foreign(out: Path, slicing: SliceSettings, force: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; give --out a folder")
+    manifest = out / "manifest.json"
+    if manifest.is_file():
+        if not force and (other := differences(_read_manifest(manifest).slicing, slicing)):
+            raise UserError(
+                f"{out} was prepared with other settings ({'; '.join(other)}); give another --out, or --force to "
+                "prepare it anew"
+            )
+    elif out.is_dir() and any(entry.name not in ("shards", "journal.jsonl") for entry in out.iterdir()):
+        raise UserError(f"{out} holds other files; give --out a new folder")
+
+
+def _journalled(out: Path) -> dict[str, PreparedVisit]:
+    """The visits that an earlier, finished or interrupted, run wrote."""
+    manifest, journal = out / "manifest.json", out / "journal.jsonl"
+    done = {visit.name: visit for visit in _read_manifest(manifest).visits} if manifest.is_file() else {}
+    if journal.is_file():
+        for line in journal.read_text(encoding="utf-8").splitlines():
+            try:
+                visit = PreparedVisit.model_validate_json(line)
+            except ValueError:  # the line that a kill cut short
+                continue
+            done[visit.name] = visit
+    return done
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not readable as JSON ({error}); prepare the cohort again") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path}: expected a manifest of format {FORMAT}; prepare the cohort again")
+    return validate(Manifest, content, str(path))
+
+
+def _remove_orphans(out: Path, manifest: Manifest) -> None:
+    """Shards of visits that have left the cohort, and what a kill left half written."""
+    kept = {_shard(out, visit.name) for visit in manifest.visits}
+    for path in (out / "shards").iterdir():
+        if path not in kept:
+            path.unlink()
+
+
+def _shard(folder: Path, name: str) -> Path:
+    return folder / "shards" / f"{name}.tfrecord"
+
+
+@contextmanager
+def _pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
+    """A thread pool that, when its block fails or is interrupted, drops what has not begun."""
+    pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def describe(prepared: Prepared) -> str:
+    """One paragraph for the user: which data, how many patients and slices, how they are split."""
+    manifest = prepared.manifest
+    pieces = Counter()
+    for visit in manifest.visits:
+        pieces[visit.patient] += len(visit.slices)
+    first = manifest.partitions[0]
+    parts = ", ".join(
+        f"{subset} {len(first[subset])} patients / {sum(pieces[p] for p in first[subset])} slices" for subset in SUBSETS
+    )
+    by = f"by patient and {manifest.stratified_by}" if manifest.stratified_by else "by patient, not stratified"
+    return f"{manifest.origin}: {len(pieces)} patients, {sum(pieces.values())} slices; split {by}: {parts}"

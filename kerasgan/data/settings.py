@@ -1,0 +1,57 @@
+"""What decides how files become slices, and which patient is in which subset."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict, model_validator
+
+from kerasgan.settings import Section
+
+View = Literal["axial", "coronal", "sagittal"]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SliceSettings(Section):
+    """From a volume to 2-D slices."""
+
+    size: Annotated[int, Field(ge=16, le=1024)]  # pixels, height = width
+    views: Annotated[tuple[View, ...], Strict(False), Field(min_length=1)]
+    selection: Literal["largest_tumour", "every_tumour", "range"]
+    slices_per_view: Annotated[int, Field(ge=1)]  # of largest_tumour
+    min_gap: Annotated[int, Field(ge=1)]  # slices, of largest_tumour
+    slice_range: Annotated[tuple[float, float], Strict(False)]  # of range: first and last as fractions of the axis
+    aspect: Literal["keep", "stretch"]  # pad the slice to a square first, or stretch it to one
+    percentiles: Annotated[tuple[float, float], Strict(False)]  # of the brain's voxels, mapped to -1 and 1
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "SliceSettings":
+        for name, (low, high), top in (("percentiles", self.percentiles, 100), ("slice_range", self.slice_range, 1)):
+            if not 0 <= low < high <= top:
+                raise ValueError(f"{name} must be two ascending numbers between 0 and {top}")
+        return self
+
+
+class SplitSettings(Section):
+    """Which share of the patients is in which subset."""
+
+    train: Fraction
+    validation: Fraction
+    test: Fraction
+    partitions: Annotated[int, Field(ge=1)]  # random re-partitions, numbered from 1
+    stratify: str | None  # label column whose classes keep their shares, where the cohort has it
+    seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SplitSettings":
+        if abs(self.train + self.validation + self.test - 1) > 1e-6:
+            raise ValueError("train, validation and test must add up to 1")
+        return self
+
+
+class PhantomSettings(Section):
+    """The simulated cohort that a command uses when it is given no data."""
+
+    patients: Annotated[int, Field(ge=6)]
+    grid: Annotated[int, Field(ge=32, le=512)]  # voxels across the 240 mm field of view
+    idh_fraction: Annotated[float, Field(ge=0, le=1)]
+    strength: Annotated[float, Field(ge=0, le=2)]  # of the IDH label's signs in the image
+    seed: Annotated[int, Field(ge=0)]

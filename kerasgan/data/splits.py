@@ -1,0 +1,59 @@
+"""Which patient is in which subset: split by patient, never by slice or visit."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from kerasgan.data.settings import SplitSettings
+from kerasgan.errors import UserError
+
+SUBSETS = ("train", "validation", "test")
+Partition = dict[str, list[str]]
+
+
+def partition_patients(classes: Mapping[str, str], settings: SplitSettings) -> list[Partition]:
+    """`settings.partitions` random partitions of patients into train, validation and test, class by class.
+
+    `classes` maps a patient to the class whose shares are kept (one class for all: no stratification). Validation and
+    test get their share rounded up, training the rest: with 55 and 112 patients and 60/20/20 this gives 33/66, 11/23
+    and 11/23, the counts of Ge 2020, Table 1(b). Partition k depends on the seed and k alone.
+    """
+    members: dict[str, list[str]] = {}
+    for patient in sorted(classes):
+        members.setdefault(classes[patient], []).append(patient)
+    return [
+        _draw(members, settings, np.random.default_rng([settings.seed, number]))
+        for number in range(1, settings.partitions + 1)
+    ]
+
+
+def _draw(members: Mapping[str, list[str]], settings: SplitSettings, rng: np.random.Generator) -> Partition:
+    partition: Partition = {subset: [] for subset in SUBSETS}
+    for name, patients in sorted(members.items()):
+        # The small subtraction keeps 0.2 * 55 = 11.000000000000002 from becoming 12.
+        validation = math.ceil(settings.validation * len(patients) - 1e-9)
+        test = math.ceil(settings.test * len(patients) - 1e-9)
+        if validation + test >= len(patients):
+            raise UserError(
+                f"{len(patients)} patients of class {name!r} are too few to fill train, validation and test; "
+                "add patients, or set split.stratify=null"
+            )
+        shuffled = [patients[i] for i in rng.permutation(len(patients))]
+        partition["validation"] += shuffled[:validation]
+        partition["test"] += shuffled[validation : validation + test]
+        partition["train"] += shuffled[validation + test :]
+    return {subset: sorted(patients) for subset, patients in partition.items()}
+
+
+def check_disjoint(partition: Partition, where: str) -> None:
+    """A patient in two subsets is a leak: a `UserError`."""
+    seen: dict[str, str] = {}
+    for subset, patients in partition.items():
+        for patient in patients:
+            if patient in seen:
+                raise UserError(
+                    f"{where}: patient {patient} is in {seen[patient]} and in {subset}; results on leaked patients "
+                    "mean nothing, prepare the data again"
+                )
+            seen[patient] = subset

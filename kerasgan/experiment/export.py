@@ -1,0 +1,112 @@
+"""SavedModels for TensorFlow Serving: base/NAME/VERSION/, models.config, warm-up requests, a README."""
+
+import importlib.util
+import json
+from pathlib import Path
+from string import Template
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasgan.errors import UserError
+from kerasgan.experiment.runs import Run, open_run
+from kerasgan.files import write_text, written_aside
+
+WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
+_WARMUP_BATCHES = (1, 16)  # the two shapes that clients send most: a slice, and a batch of `translate`
+
+
+def export(run: str | Path, to: str | Path = "saved_models", *, warmup: bool | None = None) -> list[Path]:
+    """Export each generator of a finished run; returns the version folders.
+
+    Args:
+        run: the run's folder.
+        to: the base folder that the server is given.
+        warmup: write warm-up requests (extra `serving`); None: if the extra is installed.
+    """
+    run, to = open_run(run), Path(to)
+    available = importlib.util.find_spec("tensorflow_serving") is not None
+    if warmup and not available:
+        raise UserError("warm-up requests need the extra: pip install 'kerasgan[serving]'; or export with --no-warmup")
+    versions = [
+        _export_one(run, path, to, warmup=available if warmup is None else warmup)
+        for path in sorted((run.folder / "generators").glob("*.keras"))
+    ]
+    write_text(to / "models.config", models_config(to))
+    return versions
+
+
+def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
+    source, target = path.stem.split("_to_")
+    generator = keras.saving.load_model(path, compile=False, safe_mode=True)
+    model = to / f"{run.model}_{path.stem}"
+    size = generator.input_shape[1]
+    archive = keras.export.ExportArchive()
+    archive.track(generator)
+    archive.add_endpoint(
+        "serve",  # the first endpoint is also serving_default
+        # A dictionary gives the output a name that does not depend on Keras's layer names.
+        lambda image: {target: generator(image, training=False)},
+        input_signature=[tf.TensorSpec((None, size, size, 1), tf.float32, name=source)],
+    )
+    version = _next_version(model)
+    # The server polls for numeric folders: one that is still being written must not have such a name.
+    with written_aside(model / str(version)) as aside:
+        archive.write_out(str(aside), verbose=False)
+        if warmup:
+            from kerasgan.experiment.warmup import write_warmup  # needs the extra `serving`
+
+            write_warmup(aside / WARMUP, model.name, source, [(n, size, size, 1) for n in _WARMUP_BATCHES])
+        text = _README.substitute(
+            name=model.name,
+            source=source,
+            target=target,
+            size=size,
+            version=version,
+            origin=run.origin,
+            run=run.folder.name,
+        )
+        (aside / "README.md").write_text(text, encoding="utf-8")
+        (aside / "example_request.json").write_text(_example(source, size), encoding="utf-8")
+    return model / str(version)
+
+
+def _next_version(model: Path) -> int:
+    taken = [int(entry.name) for entry in model.glob("*") if entry.name.isdigit()] if model.is_dir() else []
+    return max(taken, default=0) + 1
+
+
+def models_config(base: Path) -> str:
+    """A ModelServerConfig in text format that lists every model below `base`, as the server's container mounts it."""
+    names = sorted({path.parent.parent.name for path in base.glob("*/*/saved_model.pb") if path.parent.name.isdigit()})
+    entries = [
+        f"  config {{\n    name: '{name}'\n    base_path: '/models/{name}'\n    model_platform: 'tensorflow'\n  }}\n"
+        for name in names
+    ]
+    return "model_config_list {\n" + "".join(entries) + "}\n"
+
+
+def _example(source: str, size: int) -> str:
+    """A REST request with one black slice."""
+    image = np.full((1, size, size, 1), -1.0).tolist()
+    return json.dumps({"signature_name": "serving_default", "inputs": {source: image}})
+
+
+_README = Template("""# $name, version $version
+
+Translates $source slices to $target. Trained by the run `$run` on: $origin.
+
+Input `$source`: float32 (n, $size, $size, 1) in [-1, 1], upright slices in radiological convention, background -1.
+Output `$target`: the same shape and range.
+
+    docker run --rm -p 127.0.0.1:8501:8501 -v "$$PWD/saved_models:/models" tensorflow/serving \\
+        --model_config_file=/models/models.config
+    curl -d @saved_models/$name/$version/example_request.json http://127.0.0.1:8501/v1/models/$name:predict
+
+Without a server:
+
+    import tensorflow as tf
+    model = tf.saved_model.load("saved_models/$name/$version")
+    $target = model.signatures["serving_default"]($source=batch)["$target"]
+""")

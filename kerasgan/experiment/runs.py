@@ -1,0 +1,76 @@
+"""A run's folder: everything that a number or a picture can be traced to.
+
+runs/MODEL/NAME/
+    config.yaml        the resolved settings; may be given to --config
+    run.json           model, target (the pair, ...), data, state
+    environment.json   versions, device, seed, precision, git commit
+    history.csv  metrics.json  quality.md  samples/  checkpoints/  generators/  report.html
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from kerasgan.errors import UserError
+from kerasgan.experiment.configuration import card
+from kerasgan.files import write_text
+from kerasgan.settings import Section, dump, read_yaml, validate
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and what run.json says of it."""
+
+    folder: Path
+    model: str
+    target: dict[str, list[str]]
+    data: str  # the prepared folder
+    data_hash: str  # of its manifest
+    origin: str  # which data that is
+    finished: bool = False
+
+    @property
+    def settings(self) -> Section:
+        return validate(card(self.model).settings, read_yaml(self.folder / "config.yaml"), f"{self.folder}/config.yaml")
+
+    def write(self, settings: Section, environment: dict) -> None:
+        """Write config.yaml, environment.json and, last, run.json."""
+        write_text(self.folder / "config.yaml", dump(settings))
+        write_text(self.folder / "environment.json", json.dumps(environment, indent=1))
+        self._write_state()
+
+    def mark_finished(self) -> "Run":
+        run = replace(self, finished=True)
+        run._write_state()
+        return run
+
+    def _write_state(self) -> None:
+        content = {name: value for name, value in asdict(self).items() if name != "folder"}
+        write_text(self.folder / "run.json", json.dumps(content, indent=1))
+
+
+def open_run(folder: str | Path, finished: bool = True) -> Run:
+    """The run in a folder; with `finished`, refuse one whose training has not ended."""
+    folder = Path(folder)
+    path = folder / "run.json"
+    if not path.is_file():
+        inner = sorted(str(p.parent) for p in folder.glob("*/run.json")) if folder.is_dir() else []
+        hint = (
+            f"it is a group of runs, give one of them: {', '.join(inner)}"
+            if inner
+            else ("expected the folder of a run, such as runs/pairwise/t1-t1e, made by `kerasgan train`")
+        )
+        raise UserError(f"{folder} has no run.json; {hint}")
+    try:
+        run = Run(folder=folder, **json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is not readable ({error}); train the run anew") from None
+    if finished and not run.finished:
+        raise UserError(f"the training of {folder} has not ended; finish it with `kerasgan train {run.model} --resume`")
+    return run
+
+
+def manifest_hash(prepared: Path) -> str:
+    """Identifies a prepared data set: the hash of its manifest."""
+    return hashlib.sha256((prepared / "manifest.json").read_bytes()).hexdigest()

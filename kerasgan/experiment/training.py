@@ -1,0 +1,178 @@
+"""`train`: from settings and prepared data to a finished run folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from kerasgan.data.modalities import MODALITIES, canonical
+from kerasgan.data.prepare import Prepared, describe, open_prepared
+from kerasgan.errors import UserError
+from kerasgan.experiment import devices
+from kerasgan.experiment.configuration import settings_of
+from kerasgan.experiment.preparation import simulated
+from kerasgan.experiment.runs import Run, manifest_hash, open_run
+from kerasgan.gan.training import fit
+from kerasgan.papers.pairwise.training import PairwiseTask
+from kerasgan.report.page import write_page
+from kerasgan.settings import Section, differences, dump
+
+TASKS = {"pairwise": PairwiseTask}
+ALL_PAIRS = tuple((m, n) for i, m in enumerate(MODALITIES) for n in MODALITIES[i + 1 :])
+# What a resumed run may change: how long it trains says nothing about the state it begins with.
+MAY_CHANGE = ("training.epochs",)
+
+
+def train(
+    model: str,
+    *,
+    pair: Sequence[str],
+    data: str | Path | None = None,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train `model` and return the run's folder.
+
+    Args:
+        model: a name of `kerasgan.papers.MODELS`.
+        pair: two modalities by any of their names; or ("all",): the six pairs one after another into one group, of
+            which finished runs are kept and begun ones resumed.
+        data: a prepared folder; None: the simulated cohort of the settings, which the output names.
+        config, profile, overrides: see `configuration.settings_of`.
+        run_dir: default runs/MODEL/PAIR.
+        resume: go on with the run in `run_dir`, whose settings and data are used; overrides may only lengthen it.
+        dry_run: check and print everything, train nothing.
+        quiet: no progress bars, no output.
+    """
+    if [name.lower() for name in pair] == ["all"]:
+        group = Path(run_dir or Path("runs") / model / "all")
+        for m, n in ALL_PAIRS:
+            folder = group / f"{m}-{n}"
+            begun = (folder / "run.json").is_file()
+            if begun and not resume:
+                raise UserError(f"{folder} holds a run; go on with the group by --resume, or give another --run-dir")
+            if begun and open_run(folder, finished=False).finished:
+                continue
+            train(
+                model,
+                pair=(m, n),
+                data=data,
+                config=None if begun else config,
+                overrides=overrides,
+                profile=None if begun else profile,
+                run_dir=folder,
+                resume=begun,
+                dry_run=dry_run,
+                quiet=quiet,
+            )
+        return group
+    names = _pair(pair)
+    folder = Path(run_dir or Path("runs") / model / "-".join(names))
+    before = _run_to_resume(folder, model, names) if resume else None
+    if before is None and (folder / "run.json").is_file():
+        raise UserError(f"{folder} holds a run; go on with it by --resume, or give another --run-dir")
+    settings = _settings(before, model, config, profile, overrides)
+    prepared = _data(before, data, settings, quiet)
+    return _train_one(model, names, folder, before, settings, prepared, dry_run, quiet)
+
+
+def _train_one(
+    model: str,
+    names: tuple[str, str],
+    folder: Path,
+    before: Run | None,
+    settings: Section,
+    prepared: Prepared,
+    dry_run: bool,
+    quiet: bool,
+) -> Path:
+    say = (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
+    say(f"data: {describe(prepared)}")
+    strategy = devices.strategy_for(settings.training.strategy)
+    replicas, chief = strategy.num_replicas_in_sync, devices.is_chief()
+    task = TASKS[model](settings, prepared, names)
+    if dry_run:
+        click.echo(dump(settings), nl=False)
+        say(f"would train {model} {'-'.join(names)} into {folder}: {task.steps_per_epoch(replicas)} steps an epoch")
+        return folder
+    run = Run(
+        folder,
+        model,
+        {"pair": list(names)},
+        str(prepared.folder.resolve()),
+        manifest_hash(prepared.folder),
+        prepared.manifest.origin,
+    )
+    if chief:
+        run.write(settings, devices.environment(settings.training))
+    with devices.numerics(settings.training), strategy.scope():
+        network = task.build()
+    fit(
+        network,
+        lambda position: task.batches(position, replicas),
+        steps_per_epoch=task.steps_per_epoch(replicas),
+        epochs=settings.training.epochs,
+        folder=folder / "checkpoints",
+        checkpoint_every=settings.training.checkpoint_every,
+        resume=before is not None and (folder / "checkpoints" / "latest.npz").exists(),
+        monitor=task.monitor,
+        callbacks=task.callbacks(folder, quiet, replicas) if chief else (),
+        chief=chief,
+    )
+    if chief:
+        table = task.finish(folder)
+        run = run.mark_finished()
+        write_page(folder, f"{model} {' and '.join(names)}", run.origin, task.panels)
+        say(f"{table}\n\nrun: {folder}")
+    return folder
+
+
+def _pair(pair: Sequence[str]) -> tuple[str, str]:
+    if len(pair) != 2:
+        raise UserError(f"--pair expects two modalities, or all; got {' '.join(pair) or 'nothing'}")
+    m, n = (canonical(name) for name in pair)
+    if m == n:
+        raise UserError(f"--pair expects two different modalities; {pair[0]} and {pair[1]} are both {m}")
+    return m, n
+
+
+def _run_to_resume(folder: Path, model: str, names: tuple[str, str]) -> Run:
+    run = open_run(folder, finished=False)
+    if (run.model, run.target) != (model, {"pair": list(names)}):
+        raise UserError(
+            f"{folder} is a run of {run.model} {'-'.join(run.target['pair'])}, not of {model} {'-'.join(names)}"
+        )
+    return run
+
+
+def _settings(
+    before: Run | None, model: str, config: str | Path | None, profile: str | None, overrides: Sequence[str]
+) -> Section:
+    """The settings of a new run, or those of the run that is resumed, which may differ in `MAY_CHANGE` alone."""
+    if before is None:
+        return settings_of(model, config, profile or "full", overrides)
+    own = before.folder / "config.yaml"
+    asked = settings_of(model, config or (own if profile is None else None), profile or "full", overrides)
+    if other := differences(before.settings, asked, ignore=MAY_CHANGE):
+        raise UserError(
+            f"{before.folder} was begun with another configuration ({'; '.join(other)}); resume it with its own, or "
+            "begin a new run with another --run-dir"
+        )
+    return asked
+
+
+def _data(before: Run | None, data: str | Path | None, settings: Section, quiet: bool) -> Prepared:
+    if before is not None:
+        data = data or before.data
+    prepared = open_prepared(Path(data), settings.data) if data else simulated(settings, quiet)
+    if before is not None and manifest_hash(prepared.folder) != before.data_hash:
+        raise UserError(
+            f"{prepared.folder} has changed since {before.folder} was begun on it; a run goes on with the data that it "
+            "began with: give --data that folder, or begin a new run with another --run-dir"
+        )
+    return prepared

@@ -1,0 +1,132 @@
+"""NIfTI in, NIfTI out: one volume, a folder of patients, or the missing cells of a cohort."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import click
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from kerasgan.data.cohort import Cohort, Visit, read_cohort, write_cohort
+from kerasgan.data.indexers import index
+from kerasgan.data.modalities import MODALITIES, canonical
+from kerasgan.data.volumes import read_volume, write_volume
+from kerasgan.errors import UserError, nearest
+from kerasgan.experiment.runs import Run, open_run
+from kerasgan.papers.pairwise.quality import translator
+from kerasgan.papers.pairwise.synthesis import slices_with_brain, source_for, translate_volume
+
+VIEWS = ("axial", "coronal", "sagittal", "mean")
+
+
+class Translator:
+    """One direction of a finished pairwise run, applied to files.
+
+    Args:
+        run: the run's folder.
+        source, target: modalities by any of their names.
+        view: along which the volume is cut into slices; "mean": the mean over all views that the run was trained on.
+    """
+
+    def __init__(self, run: str | Path, source: str, target: str, view: str = "axial"):
+        self.run: Run = open_run(run)
+        self.source, self.target = canonical(source), canonical(target)
+        self.settings = self.run.settings
+        trained = self.settings.data.views
+        if view not in (*trained, "mean"):
+            raise UserError(f"{run} was trained on {', '.join(trained)} slices; {nearest(view, (*trained, 'mean'))}")
+        self.views: Sequence[str] = trained if view == "mean" else (view,)
+        path = self.run.folder / "generators" / f"{self.source}_to_{self.target}.keras"
+        if not path.is_file():
+            have = " and ".join(" to ".join(p.stem.split("_to_")) for p in sorted(path.parent.glob("*.keras")))
+            raise UserError(f"{run} translates {have}, not {self.source} to {self.target}")
+        # safe_mode: a .keras file that holds code is refused.
+        self.translate = translator(keras.saving.load_model(path, compile=False, safe_mode=True))
+
+    def __call__(self, file: str, out: Path, quiet: bool = False) -> None:
+        """Translate one volume file into `out`, with the affine and shape of `file`."""
+        if out.resolve() == Path(file).resolve():
+            raise UserError(f"{out} is the volume to translate; give --out another name")
+        volume = read_volume(file)
+        with tqdm(total=slices_with_brain(volume, self.views), unit="slice", desc=out.name, disable=quiet) as bar:
+            made = translate_volume(self.translate, volume, self.views, self.settings.data, bar.update)
+        write_volume(out, made, volume.geometry, np.float32)
+
+
+def translate(
+    run: str | Path, file: str | Path, out: str | Path, *, source: str, target: str, view: str = "axial", quiet=False
+) -> Path:
+    """Translate one volume; `out` must end in .nii or .nii.gz."""
+    out = Path(out)
+    if not out.name.endswith((".nii", ".nii.gz")):
+        raise UserError(f"{out}: expected a file name ending in .nii or .nii.gz")
+    Translator(run, source, target, view)(str(file), out, quiet)
+    return out
+
+
+def translate_folder(
+    run: str | Path, folder: str | Path, out: str | Path, *, source: str, target: str, view: str = "axial", quiet=False
+) -> list[Path]:
+    """Translate the `source` image of every patient of a folder (any layout of `kerasgan data index`).
+
+    Writes out/NAME/NAME_TARGET.nii.gz.
+    """
+    translator_ = Translator(run, source, target, view)
+    visits = [visit for visit in index(Path(folder)).visits if translator_.source in visit.images]
+    if not visits:
+        raise UserError(f"{folder}: no patient has {translator_.source}")
+    return [_translate_visit(translator_, visit, Path(out), quiet) for visit in visits]
+
+
+def fill_missing(group: str | Path, cohort: str | Path, out: str | Path, *, view: str = "axial", quiet=False) -> Path:
+    """Make every missing modality of a cohort CSV from the best-suited one (II-B1) and write out/cohort.csv.
+
+    Args:
+        group: the folder of a finished `--pair all`, or of runs that cover the pairs needed.
+        cohort: a cohort CSV with empty cells.
+        out: folder for the synthetic volumes and the completed cohort.csv, whose column `synthetic` names, per visit,
+            what was made from what and by which run.
+    """
+    before, out = read_cohort(Path(cohort)), Path(out)
+    runs = _runs(Path(group))
+    load = cache(lambda source, target: Translator(runs[frozenset((source, target))].folder, source, target, view))
+    wanted = [(visit, name) for visit in before.visits for name in MODALITIES if name not in visit.images]
+    plan = [
+        (visit, source_for(target, visit.images, next(iter(runs.values())).settings.synthesis), target)
+        for visit, target in wanted
+    ]
+    if lacking := sorted({"-".join(sorted(p[1:])) for p in plan if frozenset(p[1:]) not in runs}):
+        raise UserError(f"{group} has no finished run of {', '.join(lacking)}; train it with `kerasgan train pairwise`")
+    made: dict[str, Visit] = {visit.name: visit for visit in before.visits}
+    for visit, source, target in plan:
+        direction = load(source, target)
+        path = _translate_visit(direction, visit, out, quiet)
+        old = made[visit.name]
+        note = f"{target} from {source} by {direction.run.folder.name}"
+        labels = old.labels | {"synthetic": "; ".join(filter(None, [old.labels.get("synthetic"), note]))}
+        made[visit.name] = replace(old, images=old.images | {target: str(path.resolve())}, labels=labels)
+    if not quiet:
+        click.echo(f"{len(plan)} missing volumes made", err=True)
+    completed = Cohort(tuple(made.values()), f"{before.origin}, missing modalities synthesised")
+    write_cohort(completed, out / "cohort.csv")
+    return out / "cohort.csv"
+
+
+def _translate_visit(direction: Translator, visit: Visit, out: Path, quiet: bool) -> Path:
+    path = out / visit.name / f"{visit.name}_{direction.target}.nii.gz"
+    direction(visit.images[direction.source], path, quiet)
+    return path
+
+
+def _runs(group: Path) -> dict[frozenset[str], Run]:
+    """The finished runs in a group's folder, by their pair."""
+    folders = [group] if (group / "run.json").is_file() else sorted(p.parent for p in group.glob("*/run.json"))
+    if not folders:
+        raise UserError(f"{group} holds no run; expected the folder of `kerasgan train pairwise --pair all`")
+    runs = [open_run(folder, finished=False) for folder in folders]
+    if not any(run.finished for run in runs):
+        raise UserError(f"no run in {group} has finished; go on with `kerasgan train pairwise --pair all --resume`")
+    return {frozenset(run.target["pair"]): run for run in runs if run.finished}

@@ -1,0 +1,68 @@
+"""The whole state of a training run in one file, written aside and renamed.
+
+An .npz of plain arrays (read without pickle): every variable by name, and the position (epoch, step). Restoring is
+strict: a variable that is missing, left over or of another shape is an error, so a resumed run never begins with fresh
+optimizer moments unnoticed.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasgan.errors import UserError
+from kerasgan.files import written_aside
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where training stands: `step` steps into epoch `epoch` (both from 0), and the best score so far."""
+
+    epoch: int = 0
+    step: int = 0
+    best: float | None = None
+
+
+def values(state: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
+    """Copies of the variables' values; also of variables that are mirrored over replicas."""
+    return {name: np.array(tf.convert_to_tensor(variable.value)) for name, variable in state.items()}
+
+
+def save(path: Path, state: Mapping[str, keras.Variable], position: Position) -> None:
+    """Write the state; a file named `path` is always whole."""
+    arrays = values(state)
+    with written_aside(path) as aside, aside.open("wb") as file:
+        np.savez(file, **arrays, **{"//position": np.array(json.dumps(asdict(position)))})
+        file.flush()
+        os.fsync(file.fileno())  # a rename alone may survive a crash that the content does not
+
+
+def restore(path: Path, state: Mapping[str, keras.Variable]) -> Position:
+    """Assign every variable from `path`; returns the position."""
+    try:
+        with path.open("rb") as file:
+            saved = dict(np.load(file, allow_pickle=False))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist; the run was stopped before its first checkpoint, start it anew"
+        ) from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{path} is not a readable checkpoint ({error})") from None
+    position = json.loads(str(saved.pop("//position")))
+    if missing := set(state) ^ set(saved):
+        raise UserError(
+            f"{path} is a checkpoint of another model: {sorted(missing)[0]!r} and {len(missing) - 1} more variables "
+            "are on one side only; resume with the configuration that the run began with"
+        )
+    for name, variable in state.items():
+        if saved[name].shape != tuple(variable.shape):
+            raise UserError(f"{path}: {name} has shape {saved[name].shape}, the model's is {tuple(variable.shape)}")
+    for name, variable in state.items():
+        variable.assign(saved[name])
+    return Position(**position)

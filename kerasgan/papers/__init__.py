@@ -1,0 +1,30 @@
+"""One paper, one folder. `MODELS` is the list of what can be trained; importing it loads no TensorFlow."""
+
+from dataclasses import dataclass
+
+from kerasgan.papers.pairwise.settings import PairwiseSettings
+from kerasgan.settings import Section
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `kerasgan models` says of a model."""
+
+    paper: str
+    doi: str
+    sections: str  # of the paper, where the model is described
+    module: str  # where to read it
+    command: str
+    settings: type[Section]  # schema of configs/NAME.yaml
+
+
+MODELS: dict[str, Card] = {
+    "pairwise": Card(
+        paper="Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor Classification",
+        doi="10.1109/ACCESS.2020.2969805",
+        sections="II-B, III-A1, III-E2",
+        module="kerasgan.papers.pairwise",
+        command="kerasgan train pairwise --pair t1 t1e",
+        settings=PairwiseSettings,
+    ),
+}

@@ -1,0 +1,81 @@
+"""How near the synthetic images come to the real ones: PSNR (III-E2, Table 6) and SSIM, on image and tumour."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from kerasgan.data import pipeline, records
+from kerasgan.data.prepare import Prepared
+from kerasgan.metrics.psnr import psnr
+from kerasgan.metrics.ssim import ssim
+from kerasgan.report.tables import markdown
+
+RANGE = 2.0  # images are in [-1, 1]
+MEASURES = ("psnr", "psnr_tumour", "ssim", "ssim_tumour")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The slices of a subset that have both modalities: float32 (n, size, size) in [-1, 1], and the tumour (bool)."""
+
+    m: np.ndarray
+    n: np.ndarray
+    tumour: np.ndarray
+
+
+def load_pairs(prepared: Prepared, subset: str, partition: int, pair: tuple[str, str]) -> Pairs:
+    """All slices of a subset into memory."""
+    visits = prepared.visits(subset, partition, pair)
+    dataset = pipeline.slices_of(prepared, visits, pair).batch(max(1, pipeline.count_slices(visits)))
+    everything = next(iter(dataset))
+    m, n = (records.to_signed(everything[name]).numpy()[..., 0] for name in pair)
+    return Pairs(m, n, everything["segmentation"].numpy()[..., 0] > 0)
+
+
+def translator(generator: Callable[..., tf.Tensor], batch_size: int = 16) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from slices (n, size, size) to translated slices, batch by batch, in one traced graph."""
+    call = tf.function(lambda images: generator(images, training=False), reduce_retracing=True)
+
+    def translate(images: np.ndarray) -> np.ndarray:
+        pieces = [images[i : i + batch_size, ..., None] for i in range(0, len(images), batch_size)]
+        return np.concatenate([call(tf.constant(piece)).numpy()[..., 0] for piece in pieces])
+
+    return translate
+
+
+def measure(real: np.ndarray, fake: np.ndarray, tumour: np.ndarray) -> dict[str, np.ndarray]:
+    """Each of `MEASURES` per slice; slices without tumour have NaN for the tumour's."""
+    return {
+        "psnr": psnr(real, fake, RANGE),
+        "psnr_tumour": psnr(real, fake, RANGE, tumour),
+        "ssim": ssim(real, fake, RANGE),
+        "ssim_tumour": ssim(real, fake, RANGE, tumour),
+    }
+
+
+def summary(values: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | int]]:
+    """Mean, standard deviation and count over the slices for which a measure exists."""
+    found = {name: array[np.isfinite(array)] for name, array in values.items()}
+    return {
+        name: {"mean": float(array.mean()), "std": float(array.std()), "slices": int(array.size)}
+        for name, array in found.items()
+        if array.size
+    }
+
+
+def quality_table(metrics: Mapping[str, Mapping], published: Mapping[str, tuple[float, float]], mask: str) -> str:
+    """PSNR and SSIM per direction as Markdown, with the published row of Table 6 below."""
+
+    def cell(value: Mapping | None) -> str:
+        return f"{value['mean']:.2f} ({value['std']:.2f})" if value else "–"
+
+    rows = [
+        [f"{direction}, {subset}", *(cell(values.get(name)) for name in MEASURES)]
+        for direction, subsets in metrics.items()
+        for subset, values in subsets.items()
+    ]
+    printed = [f"{published[name][0]:.2f} ({published[name][1]:.2f})" for name in ("psnr", "psnr_tumour")]
+    rows.append([f"Ge 2020, Table 6, {mask}, all directions", *printed, "–", "–"])
+    return markdown(["mean (std)", "PSNR whole, dB", "PSNR tumour, dB", "SSIM whole", "SSIM tumour"], rows)

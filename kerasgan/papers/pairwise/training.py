@@ -1,0 +1,167 @@
+"""A training run of one pair: its batches, what it reports on the way, what it leaves behind."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasgan.data import pipeline, records
+from kerasgan.data.augmentation import flip_and_shift
+from kerasgan.data.modalities import DISPLAY
+from kerasgan.data.prepare import Prepared
+from kerasgan.gan import checkpoint
+from kerasgan.gan.callbacks import Every, History, Progress
+from kerasgan.gan.checkpoint import Position
+from kerasgan.papers.pairwise import gan, published, quality
+from kerasgan.papers.pairwise.settings import PairwiseSettings
+from kerasgan.report import figures
+
+SAMPLES = 4  # slices in a sample picture
+
+
+class PairwiseTask:
+    """Trains the GAN of `pair` (canonical modalities m, n) on a partition of a prepared data set."""
+
+    # What decides which epoch is best: the mean validation PSNR of both directions, whole image (Table 6's first column).
+    monitor = "psnr"
+    panels = {
+        "losses": ["generator_loss", "discriminator_n_loss", "discriminator_m_loss"],
+        "L1 (eq. 4)": ["l1"],
+        "validation PSNR, dB": ["psnr", "psnr_tumour"],
+        "validation SSIM": ["ssim", "ssim_tumour"],
+    }
+
+    def __init__(self, settings: PairwiseSettings, prepared: Prepared, pair: tuple[str, str]):
+        self.settings, self.prepared, self.pair = settings, prepared, pair
+        self.directions = {f"{m}_to_{n}": (m, n) for m, n in (pair, pair[::-1])}
+        partition = settings.training.partition
+        self.visits = prepared.visits("train", partition, pair)
+        self.count = pipeline.count_slices(self.visits)
+        self.validation = quality.load_pairs(prepared, "validation", partition, pair)
+
+    def build(self) -> gan.PairwiseGAN:
+        """The compiled model; call it inside the strategy's scope."""
+        self.model = gan.build(self.pair, self.settings)
+        self.translators = dict(
+            zip(self.directions, map(quality.translator, self.model.players["generators"]), strict=True)
+        )
+        return self.model
+
+    def steps_per_epoch(self, replicas: int = 1) -> int:
+        return pipeline.steps_per_epoch(self.count, self.settings.training.batch_size, replicas > 1)
+
+    def batches(self, position: Position, replicas: int = 1) -> tf.data.Dataset:
+        """Slice pairs of the same patient (Algorithm 1, step 1), as `PairwiseGAN` takes them."""
+        training = self.settings.training
+        m, n = self.pair
+        background = tf.constant([0, 0, 0], tf.int32)
+
+        def augment(example, seed):
+            channels = tf.concat([tf.cast(example[name], tf.int32) for name in (m, n, "segmentation")], axis=-1)
+            moved = flip_and_shift(channels, seed, training.flip, training.shift, background)
+            return {m: moved[..., 0:1], n: moved[..., 1:2], "segmentation": moved[..., 2:3]}
+
+        def finish(batch):
+            tumour = tf.cast(batch["segmentation"] > 0, tf.float32)
+            return {"m": records.to_signed(batch[m]), "n": records.to_signed(batch[n]), "tumour": tumour}
+
+        return pipeline.training_batches(
+            pipeline.slices_of(self.prepared, self.visits, self.pair),
+            self.count,
+            training.batch_size,
+            training.seed,
+            first_epoch=position.epoch,
+            skip=position.step,
+            # A batch smaller than the others cannot be shared out evenly over replicas.
+            drop_remainder=replicas > 1,
+            augment=augment if training.flip or training.shift else None,
+            finish=finish,
+        )
+
+    def callbacks(self, folder: Path, quiet: bool, replicas: int) -> Sequence[keras.callbacks.Callback]:
+        """Validation, sample pictures, history.csv and the progress bar, in this order."""
+        training = self.settings.training
+        columns = [*gan.LOSSES, *quality.MEASURES]
+        columns += [f"{direction}_{measure}" for direction in self.directions for measure in quality.MEASURES]
+        shown = {"generator_loss": "G", "l1": "L1", "psnr": "PSNR", "psnr_tumour": "tumour", "ssim": "SSIM"}
+        return [
+            Every(training.validate_every, training.epochs, lambda epoch: self.validate()),
+            Every(training.sample_every, training.epochs, lambda epoch: self.draw_samples(folder, epoch)),
+            History(folder / "history.csv", columns),
+            *([] if quiet else [Progress(training.epochs, self.steps_per_epoch(replicas), shown)]),
+        ]
+
+    def validate(self) -> dict[str, float]:
+        """Each measure on the validation slices, per direction and as the mean of both."""
+        logs: dict[str, float] = {}
+        for direction, values in self.measures(self.validation).items():
+            logs |= {
+                f"{direction}_{name}": float(np.nanmean(array))
+                for name, array in values.items()
+                if np.isfinite(array).any()
+            }
+        for name in quality.MEASURES:
+            found = [logs[f"{direction}_{name}"] for direction in self.directions if f"{direction}_{name}" in logs]
+            logs |= {name: float(np.mean(found))} if found else {}
+        return logs
+
+    def measures(self, pairs: quality.Pairs) -> dict[str, dict[str, np.ndarray]]:
+        """Each measure per slice, per direction."""
+        m, n = self.directions
+        return {
+            m: quality.measure(pairs.n, self.translators[m](pairs.m), pairs.tumour),
+            n: quality.measure(pairs.m, self.translators[n](pairs.n), pairs.tumour),
+        }
+
+    def draw_samples(self, folder: Path, epoch: int) -> None:
+        """samples/epoch_NNNN.png: real source, synthetic target, real target, difference, per direction."""
+        pairs = self.validation
+        chosen = np.linspace(0, len(pairs.m) - 1, min(SAMPLES, len(pairs.m))).round().astype(int)
+        rows = []
+        for (direction, (source, target)), real, wanted in zip(
+            self.directions.items(), (pairs.m, pairs.n), (pairs.n, pairs.m), strict=True
+        ):
+            fakes = self.translators[direction](real[chosen])
+            rows += [
+                figures.TranslationRow(DISPLAY[source], DISPLAY[target], real[i], fakes[k], wanted[i], pairs.tumour[i])
+                for k, i in enumerate(chosen)
+            ]
+        title = f"{self.prepared.manifest.origin}, validation, epoch {epoch}"
+        figures.translation_grid(folder / "samples" / f"epoch_{epoch:04d}.png", rows, title)
+
+    def finish(self, folder: Path) -> str:
+        """Deliver the generators, metrics.json, quality.md and figure7.png; returns the table."""
+        if self.settings.training.keep == "best":
+            checkpoint.restore(folder / "checkpoints" / "best.npz", self.model.state())
+        for direction, generator in zip(self.directions, self.model.players["generators"], strict=True):
+            (folder / "generators").mkdir(exist_ok=True)
+            generator.save(folder / "generators" / f"{direction}.keras")
+        test = quality.load_pairs(self.prepared, "test", self.settings.training.partition, self.pair)
+        by_subset = {"validation": self.measures(self.validation), "test": self.measures(test)}
+        metrics = {
+            direction: {subset: quality.summary(values[direction]) for subset, values in by_subset.items()}
+            for direction in self.directions
+        }
+        with (folder / "metrics.json").open("w", encoding="utf-8") as file:
+            json.dump({"data": self.prepared.manifest.origin, "quality": metrics}, file, indent=1)
+        mask = "without mask" if self.settings.loss.mask_background == 1 else "with mask"
+        named = {f"{DISPLAY[m]} to {DISPLAY[n]}": metrics[direction] for direction, (m, n) in self.directions.items()}
+        table = quality.quality_table(named, published.TABLE_6[mask], mask)
+        (folder / "quality.md").write_text(f"Data: {self.prepared.manifest.origin}\n\n{table}\n", encoding="utf-8")
+        self._draw_figure_7(folder / "figure7.png", test)
+        return table
+
+    def _draw_figure_7(self, path: Path, pairs: quality.Pairs) -> None:
+        """Figure 7 for one pair: in each row a real slice (red box) and what was made from it."""
+        chosen = np.linspace(0, len(pairs.m) - 1, min(SAMPLES, len(pairs.m))).round().astype(int)
+        rows = []
+        for (direction, (source, target)), real in zip(self.directions.items(), (pairs.m, pairs.n), strict=True):
+            fakes = self.translators[direction](real[chosen])
+            rows += [
+                (DISPLAY[source], {DISPLAY[source]: real[i], DISPLAY[target]: fakes[k]}) for k, i in enumerate(chosen)
+            ]
+        columns = [DISPLAY[name] for name in DISPLAY if name in self.pair]
+        figures.figure_7(path, rows, columns, f"{self.prepared.manifest.origin}, test: real in red")

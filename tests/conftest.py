@@ -1,0 +1,83 @@
+"""Shared fixtures: tiny NIfTI cohorts in BraTS layout, prepared once per session."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from kerasgan.startup import load_tensorflow
+
+load_tensorflow()
+
+import tensorflow as tf  # noqa: E402 (loaded quietly above)
+
+# Before TensorFlow sets up its devices: two virtual processors, so that replicas can be tested on one machine.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+SHAPE = (24, 28, 20)
+AFFINE = np.array([[-8.0, 0, 0, 0], [0, -8, 0, 220], [0, 0, 8, 0], [0, 0, 0, 1]])
+
+
+def make_patient(folder: Path, name: str, seed: int, missing: tuple[str, ...] = ()) -> None:
+    """An ellipsoid with a ball in it, whose modalities are functions of one another, in BraTS 2021 names."""
+    rng = np.random.default_rng(seed)
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    brain = x**2 + y**2 + z**2 < 0.8
+    centre = rng.uniform(-0.3, 0.3, 3)
+    tumour = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 + (z - centre[2]) ** 2 < 0.15
+    texture = 300 + 150 * np.sin(4 * x + seed) * np.cos(3 * y) + 50 * z
+    images = {
+        "t1": texture - 80 * tumour,
+        "t1ce": texture + 250 * tumour,
+        "t2": 800 - texture + 200 * tumour,
+        "flair": 600 - 0.5 * texture + 300 * tumour,
+    }
+    (folder / name).mkdir(parents=True)
+    for suffix, image in images.items():
+        if suffix not in missing:
+            voxels = np.where(brain, image, 0).astype(np.int16)
+            nibabel.Nifti1Image(voxels, AFFINE).to_filename(folder / name / f"{name}_{suffix}.nii.gz")
+    segmentation = nibabel.Nifti1Image((4 * (tumour & brain)).astype(np.uint8), AFFINE)
+    segmentation.to_filename(folder / name / f"{name}_seg.nii.gz")
+
+
+@pytest.fixture(scope="session")
+def brats_folder(tmp_path_factory) -> Path:
+    """Ten patients in BraTS layout; the last one lacks T2."""
+    folder = tmp_path_factory.mktemp("brats")
+    for number in range(10):
+        make_patient(folder, f"BraTS2021_{number:05}", number, missing=("t2",) if number == 9 else ())
+    return folder
+
+
+SMALL = ("data.size=32", "data.min_gap=2", "split.stratify=null", "training.batch_size=4")
+
+
+@pytest.fixture(scope="session")
+def small_overrides() -> tuple[str, ...]:
+    """Overrides that make configs/pairwise.yaml fit the tiny cohort."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def cohort_csv(brats_folder, tmp_path_factory) -> Path:
+    """The cohort CSV of `brats_folder`."""
+    from kerasgan.data.cohort import write_cohort
+    from kerasgan.data.indexers import index
+
+    path = tmp_path_factory.mktemp("cohort") / "cohort.csv"
+    write_cohort(index(brats_folder, "brats"), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def prepared_folder(cohort_csv, tmp_path_factory) -> Path:
+    """`brats_folder`, prepared with the small overrides. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("prepared") / "prepared"
+    experiment.prepare(cohort_csv, folder, overrides=SMALL, quiet=True)
+    return folder
