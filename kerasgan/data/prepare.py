@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Strict
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kerasgan.data import records, slices
@@ -306,10 +307,12 @@ def _shard(folder: Path, name: str) -> Path:
 def _pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
     """A thread pool that, when its block fails or is interrupted, drops what has not begun."""
     pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # Small matrix products in many threads: BLAS's own threads would only compete with these, ten times slower.
+    with threadpool_limits(1, "blas"):
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def describe(prepared: Prepared) -> str:

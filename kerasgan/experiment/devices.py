@@ -45,15 +45,19 @@ def is_chief() -> bool:
 
 @contextmanager
 def numerics(settings: TrainingSettings) -> Iterator[None]:
-    """Keras's precision policy while networks are built, and TensorFlow's determinism if it is asked for."""
+    """Keras's precision policy while a model is built and trained, and TensorFlow's determinism if it is asked for."""
     before = keras.config.dtype_policy()
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(settings.precision)
+    # Fusing a convolution with LeakyReLU fails on training graphs (TensorFlow 2.21 prints "remapper failed" and goes on
+    # unfused); without the attempt the step takes as long, and the message is gone.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
     try:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+        tf.config.optimizer.set_experimental_options({"remapping": True})
 
 
 def environment(settings: TrainingSettings) -> dict[str, object]:

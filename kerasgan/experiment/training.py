@@ -110,20 +110,21 @@ def _train_one(
     )
     if chief:
         run.write(settings, devices.environment(settings.training))
-    with devices.numerics(settings.training), strategy.scope():
-        network = task.build()
-    fit(
-        network,
-        lambda position: task.batches(position, replicas),
-        steps_per_epoch=task.steps_per_epoch(replicas),
-        epochs=settings.training.epochs,
-        folder=folder / "checkpoints",
-        checkpoint_every=settings.training.checkpoint_every,
-        resume=before is not None and (folder / "checkpoints" / "latest.npz").exists(),
-        monitor=task.monitor,
-        callbacks=task.callbacks(folder, quiet, replicas) if chief else (),
-        chief=chief,
-    )
+    with devices.numerics(settings.training):
+        with strategy.scope():
+            network = task.build()
+        fit(
+            network,
+            lambda position: task.batches(position, replicas),
+            steps_per_epoch=task.steps_per_epoch(replicas),
+            epochs=settings.training.epochs,
+            folder=folder / "checkpoints",
+            checkpoint_every=settings.training.checkpoint_every,
+            resume=before is not None and (folder / "checkpoints" / "latest.npz").exists(),
+            monitor=task.monitor,
+            callbacks=task.callbacks(folder, quiet, replicas) if chief else (),
+            chief=chief,
+        )
     if chief:
         table = task.finish(folder)
         run = run.mark_finished()

@@ -89,7 +89,6 @@ def test_state_survives_being_saved():
     assert int(resumed.iterations) == 6
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras with NumPy 2
 def test_state_survives_a_keras_file(tmp_path):
     images, labels = np.random.default_rng(0).normal(size=(2, 8, 3)).astype("float32")
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])

@@ -37,8 +37,8 @@ def generator(name: str, size: int, filters: Sequence[int] = GENERATOR_FILTERS) 
         x = layers.ReLU(name=f"up{level + 1}_relu")(x)
         x = layers.Concatenate(name=f"skip{level}")([x, skips[level - 1]])
 
-    # ---- output: float32 also under mixed precision ----
-    x = UpConv2D(1, KERNEL, name="up1")(x)
+    # ---- output: float32 also under mixed precision, whose 8 bits would show in the image ----
+    x = UpConv2D(1, KERNEL, dtype="float32", name="up1")(x)
     return Model(image, layers.Activation("tanh", dtype="float32", name="tanh")(x), name=name)
 
 

@@ -1,0 +1,11 @@
+"""Simulated 3-D brain MR images with gliomas: the data of the first run, of tests and of demonstrations.
+
+`simulate_cohort` writes patients in BraTS layout, `simulate_patient` returns one as arrays. The images come from an
+anatomical model (`anatomy`), a tumour (`tumour`) and the MR signal equations (`signal`); nothing in them is real patient
+data. Each part can be replaced alone: an anatomy gives tissue fractions at points, a lesion changes fractions and gives
+labels, and one table holds the tissues' parameters.
+"""
+
+from kerasgan.phantom.cohort import Patient, simulate_cohort, simulate_patient
+
+__all__ = ["Patient", "simulate_cohort", "simulate_patient"]

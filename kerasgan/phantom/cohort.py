@@ -1,0 +1,306 @@
+"""Simulated patients, one or a cohort on disk in BraTS layout.
+
+A patient's anatomy, tumour and scans depend only on (seed, index, IDH status), so patients can be made in any order and
+in parallel, and a larger cohort of the same seed has the same heads. Same seed, same bytes.
+"""
+
+import json
+import multiprocessing
+import os
+import signal as os_signal
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+from tqdm import tqdm
+
+from kerasgan.errors import UserError, nearest
+from kerasgan.phantom.anatomy import Brain, draw_brain
+from kerasgan.phantom.shapes import random_field
+from kerasgan.phantom.signal import SEQUENCES, acquire, draw_scan
+from kerasgan.phantom.tumour import HGG_SHARE, draw_glioma, profile
+
+SIMULATOR = 1  # raise it when the same seed gives other bytes
+SUFFIXES: Mapping[str, str] = {"t1": "t1", "t1e": "t1ce", "t2": "t2", "flair": "flair"}
+COMPLETE, PARTIAL, LABELS = "phantom.json", "phantom.partial.json", "labels.csv"
+
+FIELD_OF_VIEW = (240, 240, 155)  # mm
+# The anterior commissure in BraTS space: mm from the centre of the voxel (0, 0, 0) of a 1 mm image, along its axes.
+COMMISSURE = (119.5, 110.0, 67.0)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One simulated patient.
+
+    `images`: "t1", "t1e", "t2", "flair", each (i, j, k) int16 in scanner units, 0 outside the brain. `segmentation`: (i, j,
+    k) uint8 with the BraTS labels 1 necrotic and non-enhancing core, 2 oedema, 4 enhancing tumour. `affine` (4, 4) maps
+    voxels to mm; axes run left, posterior, superior. `labels`: "patient", "idh" (mutant, wildtype), "grade" (HGG, LGG).
+    """
+
+    images: Mapping[str, np.ndarray]
+    segmentation: np.ndarray
+    affine: np.ndarray
+    labels: Mapping[str, str]
+
+
+def simulate_patient(index: int, seed: int, grid: int = 240, *, idh_mutant: bool, strength: float = 1.0) -> Patient:
+    """Simulate patient `index` (from 0) of the cohort `seed`.
+
+    `grid` x `grid` x round(grid 155/240) voxels cover the field of view of BraTS, 240 at 1 mm. `strength` (0 to 1) is how
+    much the IDH status and the grade show in the tumour.
+
+    Raises:
+        UserError: a setting is out of its range.
+    """
+    _check_range("index", index, 0)
+    _check_common(seed, grid, strength)
+    anatomy_seed, _, tumour_seed, scan_seed = _streams(seed, index)
+    labels = _labels(index, seed, idh_mutant)
+    brain = draw_brain(np.random.default_rng(anatomy_seed))
+    look = profile(labels["idh"], labels["grade"], strength)
+    lesion = draw_glioma(np.random.default_rng(tumour_seed), look, brain)
+    rng = np.random.default_rng(scan_seed)
+
+    shape, voxel, affine = geometry(grid)
+    box, points = _head_box(brain, shape, voxel)
+    outline = brain.outline(points.reshape(3, -1)).reshape(points.shape[1:])
+    region = outline < 2 * voxel  # with a border, so that blurring the brain's surface mixes in CSF
+    inside, points = outline[region] < 0, points[:, region]
+    healthy = brain.tissues(lesion.displace(points, brain), voxel)
+    fractions, lesion_labels = lesion.invade(points, healthy, voxel, brain)
+    water = random_field(rng, 12, 0.5)(points)
+
+    def place(values: np.ndarray) -> np.ndarray:
+        volume = np.zeros(shape, values.dtype, order="F")
+        volume[box][region] = values * inside
+        return volume
+
+    images = {
+        name: place(acquire(sequence, draw_scan(rng), fractions, water, points, region, voxel, rng))
+        for name, sequence in SEQUENCES.items()
+    }
+    return Patient(images, place(lesion_labels), affine, labels)
+
+
+def geometry(grid: int) -> tuple[tuple[int, int, int], float, np.ndarray]:
+    """Shape, voxel width (mm) and affine (4, 4) of a grid: the field of view and the orientation of BraTS."""
+    voxel = FIELD_OF_VIEW[0] / grid
+    half = (voxel - 1) / 2
+    affine = np.diag([-voxel, -voxel, voxel, 1.0])
+    affine[:3, 3] = 0.0 - half, FIELD_OF_VIEW[1] - 1 - half, half
+    return (grid, grid, round(grid * FIELD_OF_VIEW[2] / FIELD_OF_VIEW[0])), voxel, affine
+
+
+def simulate_cohort(
+    out: Path,
+    *,
+    patients: int,
+    seed: int,
+    grid: int = 240,
+    idh_fraction: float = 0.33,
+    missing: Mapping[str, float] | None = None,
+    strength: float = 1.0,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Simulate a cohort into the folder `out` and return it.
+
+    Writes out/Phantom_0001/Phantom_0001_{t1,t1ce,t2,flair,seg}.nii.gz and so on, labels.csv (patient, idh, grade) and, last,
+    phantom.json with the settings. Of the patients, round(idh_fraction * patients) are mutant; `missing` leaves out a
+    modality of round(fraction * patients) patients, never two of the same. Files are written aside and renamed, and a run
+    that was interrupted goes on where it stopped. `workers`: processes, by default one per usable CPU; a script that
+    calls this with more than one needs an `if __name__ == "__main__"`, as for any use of `multiprocessing` with "spawn".
+
+    Raises:
+        UserError: a setting is out of its range, or the folder holds something else or a cohort of other settings.
+    """
+    settings = {
+        **{"simulator": SIMULATOR, "patients": patients, "seed": seed, "grid": grid, "idh_fraction": idh_fraction},
+        **{"missing": dict(missing or {}), "strength": strength},
+    }
+    _check_settings(settings)
+    if workers is not None:
+        _check_range("workers", workers, 1)
+    out = Path(out)
+    _claim_folder(out, settings)
+    mutant = choose_mutants(patients, seed, idh_fraction)
+    absent = choose_missing(patients, seed, settings["missing"])
+    todo = [i for i in range(patients) if not all(path.exists() for path in _files(out, i, absent.get(i)))]
+    if todo or not (out / COMPLETE).exists():
+        _write_aside(out / PARTIAL, json.dumps(settings, indent=2).encode())
+        (out / COMPLETE).unlink(missing_ok=True)
+        work = partial(_write_patient, out, seed, grid, strength, mutant, absent)
+        for _ in tqdm(_run(work, todo, workers), total=len(todo), desc="simulating", unit="patient", disable=quiet):
+            pass
+        rows = [_labels(i, seed, bool(mutant[i])).values() for i in range(patients)]
+        table = "\n".join(",".join(row) for row in [("patient", "idh", "grade"), *rows]) + "\n"
+        _write_aside(out / LABELS, table.encode())
+        os.replace(out / PARTIAL, out / COMPLETE)
+    return out
+
+
+def choose_mutants(patients: int, seed: int, fraction: float) -> np.ndarray:
+    """Which patients (n,) bool are IDH mutant: the round(fraction * n) with the lowest of n random numbers."""
+    chosen = np.zeros(patients, bool)
+    chosen[_order(patients, seed, 1)[: round(fraction * patients)]] = True
+    return chosen
+
+
+def choose_missing(patients: int, seed: int, fractions: Mapping[str, float]) -> dict[int, str]:
+    """The modality that each patient without all of them lacks, by patient."""
+    counts = [(name, round(fractions.get(name, 0.0) * patients)) for name in SUFFIXES]
+    names = [name for name, count in counts for _ in range(count)]
+    return dict(zip(_order(patients, seed, 2)[: len(names)].tolist(), names, strict=True))
+
+
+# ---- random streams -------------------------------------------------------------------------------------------------
+
+
+def _streams(seed: int, index: int) -> list[np.random.SeedSequence]:
+    """Independent seeds of a patient's anatomy, grade, tumour and scans."""
+    return np.random.SeedSequence(seed, spawn_key=(0, index)).spawn(4)
+
+
+def _order(patients: int, seed: int, purpose: int) -> np.ndarray:
+    """A random order of the patients; each has its own number in it, whatever the size of the cohort."""
+    return np.argsort(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose,))).random(patients))
+
+
+def _name(index: int) -> str:
+    return f"Phantom_{index + 1:04d}"
+
+
+def _labels(index: int, seed: int, idh_mutant: bool) -> dict[str, str]:
+    idh = "mutant" if idh_mutant else "wildtype"
+    high = np.random.default_rng(_streams(seed, index)[1]).random() < HGG_SHARE[idh]
+    return {"patient": _name(index), "idh": idh, "grade": "HGG" if high else "LGG"}
+
+
+# ---- voxels ---------------------------------------------------------------------------------------------------------
+
+
+def _head_box(brain: Brain, shape: tuple[int, ...], voxel: float) -> tuple[tuple[slice, ...], np.ndarray]:
+    """The part of the grid that holds the head, as slices, and the places (3, i, j, k) of its voxels in mm."""
+    low, high = brain.extent
+    slices, axes = [], []
+    for size, commissure, sign, a, b in zip(shape, COMMISSURE, (-1, -1, 1), low, high, strict=True):
+        place = sign * (np.arange(size) * voxel + (voxel - 1) / 2 - commissure)
+        kept = np.flatnonzero((place >= a) & (place <= b))
+        slices.append(slice(kept[0], kept[-1] + 1))
+        axes.append(place[kept].astype(np.float32))
+    return tuple(slices), np.stack(np.meshgrid(*axes, indexing="ij"))
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def _files(out: Path, index: int, absent: str | None) -> list[Path]:
+    """Every file of a patient that lacks the modality `absent`, images in the order of SUFFIXES, the segmentation last."""
+    name = _name(index)
+    kinds = [suffix for modality, suffix in SUFFIXES.items() if modality != absent]
+    return [out / name / f"{name}_{kind}.nii.gz" for kind in (*kinds, "seg")]
+
+
+def _write_patient(
+    out: Path, seed: int, grid: int, strength: float, mutant: np.ndarray, absent: Mapping[int, str], index: int
+) -> None:
+    patient = simulate_patient(index, seed, grid, idh_mutant=bool(mutant[index]), strength=strength)
+    images = [image for modality, image in patient.images.items() if modality != absent.get(index)]
+    for path, array in zip(_files(out, index, absent.get(index)), [*images, patient.segmentation], strict=True):
+        path.parent.mkdir(exist_ok=True)
+        image = nib.Nifti1Image(array, patient.affine)
+        image.header.set_xyzt_units("mm", "sec")
+        image.set_sform(patient.affine, code="scanner")
+        image.set_qform(patient.affine, code="scanner")
+        _write_aside(path, igzip.compress(image.to_bytes(), 2, mtime=0))
+
+
+def _write_aside(path: Path, content: bytes) -> None:
+    aside = path.with_name(path.name + ".part")
+    try:
+        aside.write_bytes(content)
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
+    """Make the folder, or accept one that holds a cohort of the same settings, finished or not."""
+    out.mkdir(parents=True, exist_ok=True)
+    for state in (out / COMPLETE, out / PARTIAL):
+        if state.exists():
+            found = json.loads(state.read_text())
+            for key, wanted in settings.items():
+                if found.get(key) != wanted:
+                    raise UserError(
+                        f"{state} is of a cohort with {key}={found.get(key)!r}, not {key}={wanted!r}; "
+                        "use another folder, or delete this one"
+                    )
+            return
+    if any(out.iterdir()):
+        raise UserError(f"{out} is not empty and holds no simulated cohort ({COMPLETE}); use a new folder")
+
+
+# ---- processes ------------------------------------------------------------------------------------------------------
+
+
+def _run(work: partial[None], todo: list[int], workers: int | None) -> Iterable[None]:
+    """Call `work` for each index, in this process or in `workers` new ones; yields as they are done."""
+    workers = min(workers or _usable_cpus(), len(todo))
+    if workers <= 1:
+        yield from map(work, todo)
+        return
+    # "spawn": a fork of a process in which TensorFlow runs its threads can hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent)
+    try:
+        yield from pool.map(work, todo)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_parent() -> None:
+    os_signal.signal(os_signal.SIGINT, os_signal.SIG_IGN)
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# ---- settings -------------------------------------------------------------------------------------------------------
+
+
+def _check_range(name: str, value: float, low: float, high: float = np.inf) -> None:
+    if not low <= value <= high:
+        span = f"at least {low}" if high == np.inf else f"from {low} to {high}"
+        raise UserError(f"{name} must be {span}, got {value}")
+
+
+def _check_common(seed: int, grid: int, strength: float) -> None:
+    _check_range("seed", seed, 0)
+    _check_range("grid", grid, 32, 480)
+    _check_range("strength", strength, 0, 1)
+
+
+def _check_settings(settings: Mapping[str, object]) -> None:
+    _check_range("patients", settings["patients"], 1)
+    _check_common(settings["seed"], settings["grid"], settings["strength"])
+    _check_range("idh_fraction", settings["idh_fraction"], 0, 1)
+    missing = settings["missing"]
+    for name, fraction in missing.items():
+        if name not in SUFFIXES:
+            raise UserError(f"missing names the unknown modality {name!r}; {nearest(name, SUFFIXES)}")
+        _check_range(f"the fraction of missing {name}", fraction, 0, 1)
+    files = sum(round(fraction * settings["patients"]) for fraction in missing.values())
+    if sum(missing.values()) > 1 or files > settings["patients"]:
+        raise UserError(
+            f"missing leaves out {files} files of {settings['patients']} patients, but a patient lacks at most one "
+            "modality; lower the fractions so that they sum to at most 1"
+        )
