@@ -81,3 +81,15 @@ def prepared_folder(cohort_csv, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "prepared"
     experiment.prepare(cohort_csv, folder, overrides=SMALL, quiet=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(prepared_folder, tmp_path_factory) -> Path:
+    """A finished run of the pair T1, T1e on `prepared_folder`. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("runs") / "t1-t1e"
+    overrides = [*SMALL, "training.epochs=2", "training.validate_every=1", "training.sample_every=2"]
+    return experiment.train(
+        "pairwise", pair=("t1", "t1e"), data=prepared_folder, overrides=overrides, run_dir=folder, quiet=True
+    )

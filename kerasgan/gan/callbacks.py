@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
-import numpy as np
 from tqdm import tqdm
 
 from kerasgan.files import written_aside
@@ -65,7 +64,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()
-        if batch % 10 == 0:  # reading a value waits for the device
+        if batch % 10 == 0:
             self._show(logs)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -78,7 +77,7 @@ class Progress(keras.callbacks.Callback):
 
     def _show(self, logs):
         self.shown |= {
-            short: f"{float(np.ravel(logs[name])[0]):.3g}" for name, short in self.describe.items() if name in logs
+            short: f"{logs[name]:.3g}" for name, short in self.describe.items() if name in logs
         }
         self.bar.set_postfix(self.shown)
 

@@ -66,10 +66,19 @@ def fit(
                 initial_epoch=begun.epoch,
                 epochs=begun.epoch + 1 if begun.step else epochs,
                 steps_per_epoch=steps_per_epoch - begun.step,
-                callbacks=[*callbacks, keeper],
+                callbacks=[_Scalars(), *callbacks, keeper],
                 verbose=0,
                 shuffle=False,  # the dataset comes shuffled
             )
+
+
+class _Scalars(keras.callbacks.Callback):
+    """Makes the logs that later callbacks see plain numbers; replicas report arrays of shape (1,)."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        logs.update({name: float(np.ravel(value)[0]) for name, value in logs.items()})
+
+    on_epoch_end = on_train_batch_end
 
 
 class _Keeper(keras.callbacks.Callback):
@@ -89,7 +98,7 @@ class _Keeper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         step = self.position.step + 1
         self.position = Position(self.position.epoch, step, self.position.best)
-        if bad := [name for name, value in logs.items() if not math.isfinite(float(np.ravel(value)[0]))]:
+        if bad := [name for name, value in logs.items() if not math.isfinite(value)]:
             raise Diverged(
                 f"{bad[0]} is not finite in epoch {self.position.epoch + 1}, step {step}; the last good state is kept "
                 f"in {self.folder / 'latest.npz'}: lower training.learning_rate, or use float32 precision"

@@ -1,19 +1,19 @@
 """The adult head: a skull-stripped brain as tissue fractions at any set of points.
 
 A hand-made model in the manner of a stereotaxic atlas: coordinates are mm from the anterior commissure, x right, y
-anterior, z superior, near MNI space, and the places and sizes of the structures are those of the atlas of Talairach and
-Tournoux (1988). Both halves are drawn at once on |x|; a smooth random deformation, other folds and other sizes make each
-patient's own brain.
+anterior, z superior, near MNI space; places and sizes of the structures were set by hand after the textbook picture
+(such as the atlas of Talairach and Tournoux, 1988), not fitted. Both halves are drawn at once on |x|; a smooth random
+deformation, other folds and other sizes make each patient's own brain.
 
-- Solids: cerebrum, temporal lobes, the core (corpus callosum and basal ganglia), brain stem and cerebellum as ellipsoids
-  and tubes.
+- Solids: cerebrum, temporal lobes, the core (corpus callosum and basal ganglia), brain stem and cerebellum as
+  ellipsoids and tubes.
 - Folds: sulci are sheets, the zero sets of narrow-band random fields on the pial surface, carried inwards along the
-  surface normal to a random depth; the cortex is the 2.7 mm (Fischl and Dale 2000: 1 to 4.5 mm, mean 2.5 mm) next to a sheet
-  or to the outer surface.
+  surface normal to a random depth; the cortex is what lies within 2.7 mm of a sheet or of the outer surface (Fischl
+  and Dale 2000, PNAS 97:11050: 1 to 4.5 mm, mean about 2.5 mm).
 - Deep structures: lateral, third and fourth ventricles, caudate, putamen, pallidum, thalamus, hippocampus, red nucleus
   and substantia nigra, choroid plexus, venous sinuses, larger arteries.
 
-An anatomy is any object with `outline` and `tissues` as `Brain` has them; a neonatal head would be another one.
+An anatomy is any object with the public members of `Brain`; a neonatal head would be another one.
 """
 
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ Tissues = dict[str, np.ndarray]
 CORTEX = 2.7  # mm
 # Box around every head, mm, and the spacing at which its slowly varying shape is tabulated.
 LOW, HIGH, SPACING = (-84.0, -126.0, -90.0), (84.0, 90.0, 96.0), 3.0
-# The atlas brain is larger than the mean patient: 1.45 litres is the median of the BraTS masks.
+# The atlas brain is larger than the mean patient's; the masks of BraTS hold about 1.4 litres.
 MEAN_SCALE = (0.975, 0.955, 0.97)
 
 
@@ -52,9 +52,9 @@ def cerebrum(q: np.ndarray) -> np.ndarray:
     """Both hemispheres in one piece, without the temporal lobes: a dome over the orbits and the tentorium."""
     x, y, z = q
     dome = ellipsoid(q, (0, -17, 7), (67, 88, 72))
-    knots = [(-110, -15), (-80, -17), (-55, -14), (-30, -12), (-5, -10), (15, -20), (35, -21), (60, -19), (75, -10)]
+    knots = [(-110, -15), (-80, -17), (-55, -14), (-30, -12), (-5, -10), (15, -19), (35, -20), (60, -18), (75, -10)]
     floor = np.interp(y, *np.float32(knots).T).astype(np.float32)
-    floor += (2.5 * smoothstep((x - 6) / 12) + 8.5 * smoothstep((x - 30) / 20)) * smoothstep(y / 20)
+    floor += (2 * smoothstep((x - 6) / 12) + 9 * smoothstep((x - 30) / 20)) * smoothstep(y / 20)
     floor -= 9 * smoothstep((x - 12) / 40) * smoothstep((-35 - y) / 20)
     return -union(-dome, z - floor, 8)
 
@@ -115,9 +115,9 @@ class Brain:
     warp: tuple[Field, ...] = field(repr=False)  # deformation of the whole head
     meander: tuple[Field, ...] = field(repr=False)  # deformation at the scale of gyri
     sulci: tuple[Field, ...] = field(repr=False)  # signed distance (mm) to primary and secondary sulci
-    depth: Field = field(repr=False)
-    rough: Field = field(repr=False)
-    vessels: Field = field(repr=False)
+    depth: Field = field(repr=False)  # how deep sulci reach
+    rough: Field = field(repr=False)  # unevenness of the skull stripping
+    vessels: Field = field(repr=False)  # where small vessels cross the CSF
 
     @property
     def extent(self) -> tuple[np.ndarray, np.ndarray]:
@@ -255,16 +255,21 @@ class Brain:
     def _ventricles(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Signed distances to the lateral ventricles, and to all."""
         g = self.ventricles * (0.95 + 0.45 * self.atrophy)
-        # Each part is a path of (x, y, z, radius): horn, body and atrium, their wings to the side, and the temporal horn.
-        paths = [
-            [(14, 32, 3, 1.8), (8, 23, 7, 3.6), (4.5, 9, 12, 3.8), (5, -7, 17, 3.4), (8, -22, 18, 3.2), (17, -37, 14, 4)],
-            [(14, 30, 6, 1.6), (11, 18, 12, 2.4), (10, 4, 16, 2.6), (11, -10, 19, 2.4), (13, -26, 19, 2.6), (19, -38, 17, 3)],
-            [(17, -37, 14, 4), (23, -48, 8, 4), (25, -60, 3, 2.6), (23, -74, 2, 1)],
-            [(20, -38, 17, 2.5), (28, -50, 12, 2.2), (29, -58, 5, 1.6)],
-            [(23, -44, 8, 3.6), (32, -36, -4, 2.6), (34, -22, -14, 2), (30, -10, -18, 1.6)],
+        # Paths of (x, y, z, radius). The wings make the sections wider above than below.
+        body = [
+            (14, 32, 3, 1.8),
+            (8, 23, 7, 3.6),
+            (4.5, 9, 12, 3.8),
+            (5, -7, 17, 3.4),
+            (8, -22, 18, 3),
+            (17, -37, 14, 4),
         ]
+        wing = [(14, 30, 6, 1.6), (11, 18, 12, 2.4), (10, 4, 16, 2.6), (11, -10, 19, 2.4), (13, -26, 19, 2.6)]
+        atrium = [(17, -37, 14, 4), (23, -48, 8, 4), (25, -60, 3, 2.6), (23, -74, 2, 1)]
+        atrium_wing = [(13, -26, 19, 2.6), (20, -38, 17, 3), (28, -50, 12, 2.2), (29, -58, 5, 1.6)]
+        temporal = [(23, -44, 8, 3.6), (32, -36, -4, 2.6), (34, -22, -14, 2), (30, -10, -18, 1.6)]
         lateral = np.float32(np.inf)
-        for path in paths:
+        for path in (body, wing, atrium, atrium_wing, temporal):
             lateral = union(lateral, tube(q, [(*place, radius * g) for *place, radius in path]), 5)
         septum = np.float32(0.25) - q[0]
         lateral = np.maximum(np.maximum(lateral, septum), 0.3 - np.minimum(caudate(q), thalamus(q)))

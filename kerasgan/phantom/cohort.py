@@ -38,9 +38,10 @@ COMMISSURE = (119.5, 110.0, 67.0)
 class Patient:
     """One simulated patient.
 
-    `images`: "t1", "t1e", "t2", "flair", each (i, j, k) int16 in scanner units, 0 outside the brain. `segmentation`: (i, j,
-    k) uint8 with the BraTS labels 1 necrotic and non-enhancing core, 2 oedema, 4 enhancing tumour. `affine` (4, 4) maps
-    voxels to mm; axes run left, posterior, superior. `labels`: "patient", "idh" (mutant, wildtype), "grade" (HGG, LGG).
+    `images`: "t1", "t1e", "t2", "flair", each (i, j, k) int16 in scanner units, 0 outside the brain. `segmentation`:
+    (i, j, k) uint8 with the BraTS labels 1 necrotic and non-enhancing core, 2 oedema, 4 enhancing tumour. `affine`
+    (4, 4) maps voxels to mm; axes run left, posterior, superior. `labels`: "patient", "idh" (mutant or wildtype),
+    "grade" (HGG or LGG).
     """
 
     images: Mapping[str, np.ndarray]
@@ -52,8 +53,8 @@ class Patient:
 def simulate_patient(index: int, seed: int, grid: int = 240, *, idh_mutant: bool, strength: float = 1.0) -> Patient:
     """Simulate patient `index` (from 0) of the cohort `seed`.
 
-    `grid` x `grid` x round(grid 155/240) voxels cover the field of view of BraTS, 240 at 1 mm. `strength` (0 to 1) is how
-    much the IDH status and the grade show in the tumour.
+    `grid` x `grid` x round(grid 155/240) voxels cover the field of view of BraTS, which has 240 at 1 mm. `strength` (0
+    to 1) is how much the IDH status and the grade show in the tumour.
 
     Raises:
         UserError: a setting is out of its range.
@@ -111,11 +112,12 @@ def simulate_cohort(
 ) -> Path:
     """Simulate a cohort into the folder `out` and return it.
 
-    Writes out/Phantom_0001/Phantom_0001_{t1,t1ce,t2,flair,seg}.nii.gz and so on, labels.csv (patient, idh, grade) and, last,
-    phantom.json with the settings. Of the patients, round(idh_fraction * patients) are mutant; `missing` leaves out a
-    modality of round(fraction * patients) patients, never two of the same. Files are written aside and renamed, and a run
-    that was interrupted goes on where it stopped. `workers`: processes, by default one per usable CPU; a script that
-    calls this with more than one needs an `if __name__ == "__main__"`, as for any use of `multiprocessing` with "spawn".
+    Writes out/Phantom_0001/Phantom_0001_{t1,t1ce,t2,flair,seg}.nii.gz and so on, labels.csv (patient, idh, grade) and,
+    last, phantom.json with the settings. Of the patients, round(idh_fraction * patients) are mutant; `missing` leaves
+    out a modality of round(fraction * patients) patients, never two of the same patient. `grid` and `strength` as for
+    `simulate_patient`. Files are written aside and renamed, and a run that was interrupted goes on where it stopped.
+    `workers`: processes, by default one per usable CPU. A script that calls this with more than one needs an
+    `if __name__ == "__main__"`, as does every use of `multiprocessing` with "spawn".
 
     Raises:
         UserError: a setting is out of its range, or the folder holds something else or a cohort of other settings.
@@ -201,7 +203,7 @@ def _head_box(brain: Brain, shape: tuple[int, ...], voxel: float) -> tuple[tuple
 
 
 def _files(out: Path, index: int, absent: str | None) -> list[Path]:
-    """Every file of a patient that lacks the modality `absent`, images in the order of SUFFIXES, the segmentation last."""
+    """A patient's files without the modality `absent`: images in the order of SUFFIXES, the segmentation last."""
     name = _name(index)
     kinds = [suffix for modality, suffix in SUFFIXES.items() if modality != absent]
     return [out / name / f"{name}_{kind}.nii.gz" for kind in (*kinds, "seg")]

@@ -6,6 +6,7 @@ and negative inside the shape. Everything is a function of points, so images of 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy import fft, ndimage
@@ -87,9 +88,9 @@ def ellipsoid(
 
 
 def tube(points: np.ndarray, path: Sequence[Sequence[float]]) -> np.ndarray:
-    """Signed distance to a tube through the (x, y, z, radius) of `path`, straight between them and round at the ends."""
+    """Signed distance to a tube through the (x, y, z, radius) of `path`: straight pieces with round ends."""
     distance = np.float32(np.inf)
-    for start, end in zip(path[:-1], path[1:], strict=True):
+    for start, end in pairwise(path):
         a, along = np.float32(start), np.float32(end) - np.float32(start)
         x, y, z = (points[i] - a[i] for i in range(3))
         share = np.clip((along[0] * x + along[1] * y + along[2] * z) / np.sum(along[:3] ** 2), 0, 1)
@@ -99,7 +100,7 @@ def tube(points: np.ndarray, path: Sequence[Sequence[float]]) -> np.ndarray:
 
 
 def union(first: np.ndarray, second: np.ndarray, blend: float) -> np.ndarray:
-    """The union of two signed distances with a fillet about `blend` mm wide in the crease (polynomial smooth minimum)."""
+    """The union of two signed distances, its crease filled over about `blend` mm (polynomial smooth minimum)."""
     overlap = np.maximum(blend - np.abs(first - second), 0) * np.float32(1 / blend)
     return np.minimum(first, second) - overlap * overlap * np.float32(blend / 4)
 

@@ -2,18 +2,19 @@
 
 Relaxation times at 3 T in ms, proton density (PD) relative to water:
 
-- White and grey matter: T1 and T2 of Wansapura et al. 1999 (J Magn Reson Imaging 9:531); CSF: T1 of Lin et al. 2001 (J
-  Comput Assist Tomogr 25:594), T2 near 2 s; PD of white 0.77, grey 0.86, CSF 1 as in BrainWeb (Kwan et al. 1999, IEEE Trans
-  Med Imaging 18:1085). Bojorquez et al. 2017 (Magn Reson Imaging 35:69) review the spread of such values.
+- White and grey matter: T1 and T2 of Wansapura et al. 1999 (J Magn Reson Imaging 9:531), T1 confirmed by Marques et
+  al. 2010 (NeuroImage 49:1271: 0.81 and 1.35 s). CSF: T1 about 4.2 s and T2 about 2 s, as pure water. PD as in BrainWeb
+  (Kwan et al. 1999, IEEE Trans Med Imaging 18:1085): white 0.77, grey 0.86, CSF 1. Bojorquez et al. 2017 (Magn Reson
+  Imaging 35:69) review how far published values spread (white matter T1: 699 to 1735 ms).
 - Blood: T1 of Stanisz et al. 2005 (Magn Reson Med 54:507); its T2 is shortened to stand for the flow void.
 - Deep grey matter lies between white and grey, its T2 shortened by iron (Gelman et al. 1999, Radiology 210:759).
-- Tumour, oedema and necrosis: T1 and T2 are prolonged in this order in Just and Thelen 1988 (Radiology 169:779); the
-  values here are chosen in the ranges that relaxometry of gliomas reports, to give the usual look of each.
-- Contrast agent: relaxivities of gadopentetate at 3 T in plasma, Rohrer et al. 2005 (Invest Radiol 40:715); the
-  concentrations are chosen for the usual look of an enhanced image.
+- Oedema, tumour and necrosis: assumed. T1, T2 and PD rise with the water content (Just and Thelen 1988, Radiology
+  169:779); the values are chosen so that each looks as radiology describes it, relative to white matter.
+- Contrast agent: relaxivities of gadopentetate in plasma at 3 T, Rohrer et al. 2005 (Invest Radiol 40:715); the
+  concentrations are assumed, for the usual look of an enhanced image.
 
-Sequences are spin echo: PD (1 - exp(-TR/T1)) exp(-TE/T2), and with an inversion pulse PD |1 - 2 exp(-TI/T1) + exp(-TR/T1)|
-exp(-TE/T2) (Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, chapter 14).
+Sequences are spin echo, PD (1 - exp(-TR/T1)) exp(-TE/T2), and with an inversion pulse, PD |1 - 2 exp(-TI/T1) +
+exp(-TR/T1)| exp(-TE/T2) (Bernstein, King and Zhou 2004, Handbook of MRI Pulse Sequences, chapter 14).
 """
 
 from collections.abc import Mapping
@@ -131,8 +132,8 @@ def acquire(
 ) -> np.ndarray:
     """The image (n) int16, at least 1, of the n voxels of `region` (i, j, k, bool) at `points` (3, n), `voxel` mm wide.
 
-    `fractions` are the tissues' shares (n) of each voxel, which add their signals, and `water` (n) is the local deviation
-    of water content in standard deviations.
+    `fractions` are the tissues' shares (n) of each voxel, which add their signals, and `water` (n) is the local
+    deviation of the water content in standard deviations.
     """
     white = signal(sequence, TISSUES["white"])
     mean = sum(share * np.float32(signal(sequence, TISSUES[name]) / white) for name, share in fractions.items())

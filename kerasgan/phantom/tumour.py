@@ -1,11 +1,11 @@
 """Gliomas: where they sit, what they are made of, how they push and replace tissue, and their BraTS labels.
 
-What the label IDH means for the picture follows the radiology of adult diffuse gliomas. Mutant tumours more often sit in a
-frontal lobe (odds ratio 3.8 in the ReSPOND consortium's grade 4 cohort), enhance less, have less necrosis and oedema and a
-sharper margin; the T2-FLAIR mismatch sign (homogeneous, bright on T2, dark on FLAIR but for a bright rim) occurs in about a
-quarter to a half of them and hardly in others (Patel et al. 2017, Clin Cancer Res 23:6078; Corell et al. 2020, BMC Cancer
-20:450: sensitivity 26 %, specificity 98 %). Most mutants are low grade (LGG), most wild-types high grade (HGG), with
-exceptions both ways.
+What the IDH status means for the picture follows the radiology of adult diffuse gliomas. Mutant tumours sit more often
+in a frontal lobe (odds ratio 3.8 among the ReSPOND consortium's 2165 grade 4 gliomas), enhance less, have less necrosis
+and oedema and a sharper margin; the T2-FLAIR mismatch sign (bright on T2, dark on FLAIR but for a bright rim) occurs in
+a part of them and hardly in others (Patel et al. 2017, Clin Cancer Res 23:6078; Corell et al. 2020, BMC Cancer 20:450:
+sensitivity 26 %, specificity 98 %). Most mutants are low grade (LGG), most wild-types high grade (HGG), with exceptions
+both ways. The probabilities and medians below are assumed within this picture, not estimated from patients.
 
 A lesion is any object with `displace` and `invade` as `Glioma` has them.
 """
@@ -52,6 +52,7 @@ ELSEWHERE = (
     ((33, 0, 6), (4, 10, 6)),  # insular
 )
 ELSEWHERE_SHARE = (0.45, 0.3, 0.1, 0.15)
+MAIN_LOBULE = 0.85  # its radius relative to the core's
 
 
 def profile(idh: str, grade: str, strength: float) -> Profile:
@@ -96,7 +97,7 @@ class Glioma:
         inside = coverage(depth, sharp if self.enhances else max(voxel, self.margin))
         core = np.zeros_like(inside)
         tissue = dict(tissue)
-        for name in tissue.keys() - {"ventricle", "plexus"}:
+        for name in [name for name in tissue if name not in ("ventricle", "plexus")]:
             # Fluid in the sulci is squeezed out, but not at the tumour's border.
             share = inside * coverage(depth + 3, 4) if name in ("csf", "vessel") else inside
             core += tissue[name] * share
@@ -105,7 +106,9 @@ class Glioma:
         bright = (core - dead) * smoothstep((patches - ndtri(self.gaps)) / 1.5 + 0.5) * (0.8 + 0.2 * np.tanh(patches))
         dull = core - dead - bright
         cystic = dull * coverage(depth + 4 + detail, 3) * self.mismatch
-        swollen = self._swell(tissue, coverage(depth - self.oedema * (1 + 0.5 * self.shape(-points)), 2 * self.margin))
+        # Mirrored, the field of the core's shape is as good as another one.
+        reach = self.oedema * (1 + 0.5 * self.shape(-points))
+        swollen = self._swell(tissue, coverage(depth - reach, 2 * self.margin))
         tissue |= {"necrosis": dead, "enhancing": bright, "tumour": dull - cystic, "microcystic": cystic}
         labels = np.where(swollen > 0.4, OEDEMA, 0)
         labels = np.where(core > 0.5, np.where(bright > 0.45 * core, ENHANCING, NECROTIC), labels)
@@ -137,7 +140,7 @@ def draw_glioma(rng: np.random.Generator, look: Profile, brain: Brain) -> Glioma
     enhances = rng.random() < look.enhances
     necrotic = enhances and rng.random() < look.necrosis
     mismatch = not enhances and rng.random() < look.mismatch
-    radius = float(np.clip(rng.lognormal(np.log(19), 0.25), 11, 30))
+    lobules = _draw_lobules(rng, frontal, np.clip(rng.lognormal(np.log(19), 0.25), 11, 30), brain)
     return Glioma(
         frontal=frontal,
         enhances=enhances,
@@ -145,11 +148,11 @@ def draw_glioma(rng: np.random.Generator, look: Profile, brain: Brain) -> Glioma
         mismatch=mismatch,
         oedema=float(np.clip(rng.lognormal(np.log(look.oedema), 0.5), 2, 26)),
         margin=float(np.clip(rng.lognormal(np.log(look.margin), 0.4), 1.5, 12)),
-        radius=radius,
+        radius=float(lobules[0, 3]) / MAIN_LOBULE,
         rim=rng.uniform(2.5, 6),
         gaps=rng.uniform(0.05, 0.3) if necrotic else rng.uniform(0.2, 0.6) if enhances else rng.uniform(0.97, 0.9999),
         push=rng.uniform(0.1, 0.5),
-        lobules=_draw_lobules(rng, frontal, radius, brain),
+        lobules=lobules,
         shape=random_field(rng, 32, 0.5, cells=48),
         detail=random_field(rng, 8),
         patches=random_field(rng, 20, 0.6),
@@ -157,7 +160,10 @@ def draw_glioma(rng: np.random.Generator, look: Profile, brain: Brain) -> Glioma
 
 
 def _draw_lobules(rng: np.random.Generator, frontal: bool, radius: float, brain: Brain) -> np.ndarray:
-    """Centre and radius of the main part and of 1 to 3 smaller ones, (k, 4); the seat is well inside the brain."""
+    """Centre and radius of the main part and of 1 to 3 smaller ones, (k, 4); the seat is well inside the brain.
+
+    A seat too near to the surface is drawn again, each time for a slightly smaller tumour.
+    """
     mean, spread = FRONTAL if frontal else ELSEWHERE[rng.choice(len(ELSEWHERE), p=ELSEWHERE_SHARE)]
     side = rng.choice((-1.0, 1.0))
     depth = 0.0
@@ -165,7 +171,7 @@ def _draw_lobules(rng: np.random.Generator, frontal: bool, radius: float, brain:
         seat = rng.normal(mean, spread) * brain.scale * (side, 1, 1)
         depth = -float(brain.outline(np.float32(seat)[:, None])[0])
         radius *= 0.99
-    lobules = [(*seat, 0.85 * radius)]
+    lobules = [(*seat, MAIN_LOBULE * radius)]
     for _ in range(rng.integers(1, 4)):
         direction = rng.normal(size=3)
         place = seat + 0.65 * radius * direction / np.linalg.norm(direction)

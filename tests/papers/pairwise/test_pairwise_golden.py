@@ -1,7 +1,8 @@
 """`PairwiseGAN` against `reference.py`, which computes Algorithm 1 in NumPy and was written from the paper alone.
 
-Both run in float64. The package's losses, its generators' tanh and its discriminators' verdicts are float32 even then,
-so losses agree to about 1e-7, and so do gradients, relative to the terms that they are sums of.
+Both run in float64. What the package keeps in float32 under every policy (the generators' last layer, the verdicts, the
+losses) is float32 here too, so losses agree to about 1e-7, and so do gradients, relative to the terms that they are
+sums of.
 """
 
 from functools import partial
@@ -24,11 +25,12 @@ LOSS = {"l1_weight": 100.0, "mask_background": 1 / 3}
 # Exact in float32, to which Keras rounds both: for a beta_2 of 0.999 that alone is 6e-6 of a step.
 RATE, BETA_1, BETA_2 = 2**-7, 0.5, 1 - 2**-10
 # Two Adams, by epsilon. With Keras's own, every weight moves by about the rate however large its gradient, and where
-# a gradient nearly cancels its rounding error is blown up: the worst of 6444 weights is 3e-5 of the rate off. With one
+# a gradient nearly cancels its rounding error is blown up: the worst of 6444 weights is 9e-5 of the rate off. With one
 # of the size of the gradients a step grows with the gradient, so that a loss of half the size shows too, and the worst
-# weight is 1e-7 of the rate off. A step moves the median weight by 0.8 and by 0.04 of the rate.
+# weight, 3e-6 of the rate off, is where float32 weights round. A step moves the median weight by 0.7 and 0.03 rates.
 KERAS_EPSILON, LARGE_EPSILON = 1e-7, 2**-4
-TOLERANCE = {KERAS_EPSILON: 1e-3 * RATE, LARGE_EPSILON: 1e-5 * RATE}
+TOLERANCE = {KERAS_EPSILON: 1e-3 * RATE, LARGE_EPSILON: 1e-4 * RATE}
+SAME = 1e-5 * RATE  # the package against itself: float32 that was summed in another order
 
 
 def package_model(epsilon=LARGE_EPSILON, learning=tuple(PLAYERS), **loss):
@@ -52,11 +54,11 @@ def package_model(epsilon=LARGE_EPSILON, learning=tuple(PLAYERS), **loss):
 
 
 def weights_of(model):
-    """Network -> "layer/kernel" or "layer/bias" -> array."""
-    four = (model.generator_m, model.generator_n, model.discriminator_m, model.discriminator_n)
+    """Network, by the name that it was built with -> "layer/kernel" or "layer/bias" -> array."""
     return {
-        name: {"/".join(v.path.split("/")[-2:]): v.numpy() for v in network.trainable_variables}
-        for name, network in zip(NETWORKS, four, strict=True)
+        network.name: {"/".join(v.path.split("/")[-2:]): v.numpy() for v in network.trainable_variables}
+        for own in model.players.values()
+        for network in own
     }
 
 
@@ -76,6 +78,12 @@ def package_step(model, batch):
     model.reset_metrics()
     logs = model.train_step({name: tf.constant(array) for name, array in batch.items()})
     return {name: float(value) for name, value in logs.items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_cpu():
+    with tf.device("CPU:0"):  # GPUs round the factors of float32 convolutions to ten bits (TF32)
+        yield
 
 
 @pytest.fixture(scope="module", params=[KERAS_EPSILON, LARGE_EPSILON], ids=["keras_epsilon", "large_epsilon"])
@@ -137,13 +145,14 @@ def nodes_of(arrays):
 @pytest.mark.parametrize("player", PLAYERS)
 def test_a_player_moves_its_own_networks_as_if_alone(player):
     # All of a step's gradients belong to the fakes of step 3, so no player's update may depend on another's.
-    together, alone = package_model(), package_model(learning=[player])
+    # Little L1, so that the generators listen to the discriminators.
+    together, alone = package_model(l1_weight=1.0), package_model(l1_weight=1.0, learning=[player])
     initial = weights_of(together)
     for model in (together, alone):
         package_step(model, batch_of(seed=0))
     for network, weights in weights_of(alone).items():
         expected = weights_of(together)[network] if network in PLAYERS[player] else initial[network]
-        np.testing.assert_allclose(flat(weights), flat(expected), rtol=0, atol=TOLERANCE[LARGE_EPSILON])
+        np.testing.assert_allclose(flat(weights), flat(expected), rtol=0, atol=SAME)
         assert (network in PLAYERS[player]) == np.any(flat(weights) != flat(initial[network]))
 
 
@@ -155,6 +164,6 @@ def test_generators_are_deaf_to_verdicts_on_real_images():
         model = package_model(l1_weight=0.0)
         package_step(model, changed)
         after.append({network: flat(weights) for network, weights in weights_of(model).items()})
-    np.testing.assert_allclose(after[0]["G_m"], after[1]["G_m"], rtol=0, atol=TOLERANCE[LARGE_EPSILON])
+    np.testing.assert_allclose(after[0]["G_m"], after[1]["G_m"], rtol=0, atol=SAME)
     for network in ("G_n", "D_m", "D_n"):
         assert np.abs(after[0][network] - after[1][network]).max() > 1e-3 * RATE

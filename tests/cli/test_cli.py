@@ -1,0 +1,250 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nibabel
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import SMALL, make_patient
+
+from kerasgan import __version__
+from kerasgan.cli import cli
+
+SETS = [word for override in SMALL for word in ("--set", override)]
+
+
+def run(*words, code=0):
+    result = CliRunner().invoke(cli, [str(word) for word in words])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result.output
+
+
+def sentence(*words):
+    """The one sentence that a command with bad input ends with; exit code 2, no traceback."""
+    output = run(*words, code=2)
+    assert "Traceback" not in output
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    return last
+
+
+def test_help_and_version_and_models():
+    assert "kerasgan train pairwise --pair t1 t1e" in run("--help")
+    assert run("--version").strip() == f"kerasgan, version {__version__}"
+    listed = run("models")
+    assert "pairwise" in listed
+    assert "10.1109/ACCESS.2020.2969805" in listed
+    assert "II-B" in listed
+
+
+def test_help_needs_no_tensorflow():
+    code = "import sys; from kerasgan.cli import cli; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_from_files_to_a_saved_model(brats_folder, tmp_path, monkeypatch):
+    """The product's main job, as the README has it."""
+    monkeypatch.chdir(tmp_path)
+    assert "10 visits of 10 patients" in run("data", "index", brats_folder, "--out", "cohort.csv")
+    assert "nothing would fail" in run("data", "check", "cohort.csv", "--quiet")
+    assert "10 patients, 60 slices" in run("data", "prepare", "cohort.csv", "--out", "prepared", "--quiet", *SETS)
+    short = ["--set", "training.epochs=1", *SETS]
+    output = run("train", "pairwise", "--pair", "T1", "t1ce", "--data", "prepared", *short)
+    assert "BraTS folders in" in output, "the output says which data that was"
+    assert "Ge 2020, Table 6, with mask" in output
+    run_folder = tmp_path / "runs" / "pairwise" / "t1-t1e"
+    assert (run_folder / "report.html").is_file()
+    volume = brats_folder / "BraTS2021_00002" / "BraTS2021_00002_t1.nii.gz"
+    run("translate", run_folder, volume, "--from", "t1", "--to", "t1e", "--out", "t1e.nii.gz", "--quiet")
+    assert nibabel.load("t1e.nii.gz").shape == nibabel.load(volume).shape
+    assert "pairwise_t1_to_t1e/1" in run("export", run_folder, "--to", "saved_models", "--no-warmup")
+    assert (tmp_path / "saved_models" / "models.config").is_file()
+
+
+def test_without_data_it_trains_on_the_phantom_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERASGAN_CACHE", str(tmp_path / "cache"))
+    tiny = ["phantom.patients=6", "phantom.grid=48", "data.min_gap=1", *SMALL[:1], *SMALL[2:], "training.epochs=1"]
+    words = [word for override in tiny for word in ("--set", override)]
+    output = run("train", "pairwise", "--pair", "t1", "t1e", "--profile", "smoke", *words)
+    assert "simulated phantom cohort (seed 7, grid 48, 6 patients)" in output
+    assert "simulating 6 patients" in output
+    again = run("train", "pairwise", "--pair", "t1", "t1e", "--profile", "smoke", "--run-dir", "b", *words)
+    assert "simulating" not in again, "the cohort is simulated once"
+
+
+def test_phantom_command(tmp_path):
+    run("phantom", tmp_path / "heads", "--patients", 3, "--grid", 32, "--missing", "t2=0.34", "--workers", 1, "--quiet")
+    assert len(list((tmp_path / "heads").glob("*/*_t1.nii.gz"))) == 3
+    assert len(list((tmp_path / "heads").glob("*/*_t2.nii.gz"))) == 2
+    assert "3 visits" in run("data", "index", tmp_path / "heads", "--out", tmp_path / "c.csv")
+    assert "idh" in (tmp_path / "c.csv").read_text()
+
+
+def test_pair_all_beside_two_modalities(prepared_folder, tmp_path):
+    output = run("train", "pairwise", "--pair", "all", "--data", prepared_folder, "--run-dir", tmp_path / "g", *SETS, "--dry-run")
+    assert output.count("would train pairwise") == 6
+
+
+def test_flags_are_settings(prepared_folder, tmp_path):
+    flags = ["--seed", 5, "--precision", "mixed_bfloat16", "--jit", "--strategy", "mirrored"]
+    output = run("train", "pairwise", "--pair", "t1", "t1e", "--data", prepared_folder, *SETS, *flags, "--dry-run")
+    for line in ("seed: 5", "precision: mixed_bfloat16", "jit: true", "strategy: mirrored"):
+        assert line in output
+
+
+def spoilt_patient(tmp_path, spoil):
+    for number in range(4):
+        make_patient(tmp_path / "brats", f"BraTS2021_{number:05}", number)
+    spoil(tmp_path / "brats" / "BraTS2021_00001")
+    run("data", "index", tmp_path / "brats", "--out", tmp_path / "cohort.csv")
+
+
+def cut(folder):
+    path = next(folder.glob("*_t1.nii.gz"))
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def poison(folder):
+    path = next(folder.glob("*_t1.nii.gz"))
+    image = nibabel.load(path)
+    voxels = image.get_fdata()
+    voxels[3, 4, 5] = np.nan
+    nibabel.Nifti1Image(voxels, image.affine).to_filename(path)
+
+
+def crop(folder):
+    path = next(folder.glob("*_t1.nii.gz"))
+    image = nibabel.load(path)
+    nibabel.Nifti1Image(np.asarray(image.dataobj)[:-1], image.affine).to_filename(path)
+
+
+def stack_up(folder):
+    path = next(folder.glob("*_t1.nii.gz"))
+    image = nibabel.load(path)
+    nibabel.Nifti1Image(np.stack([np.asarray(image.dataobj)] * 2, -1), image.affine).to_filename(path)
+
+
+def unsegment(folder):
+    next(folder.glob("*_seg.nii.gz")).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (cut, "BraTS2021_00001_t1.nii.gz"),
+        (poison, "NaN"),
+        (crop, "shapes differ"),
+        (stack_up, "BraTS2021_00001_t1.nii.gz"),
+        (unsegment, "BraTS2021_00001 has no segmentation"),
+    ],
+)
+def test_a_spoilt_patient_is_found_by_check_and_stops_prepare(tmp_path, spoil, message):
+    spoilt_patient(tmp_path, spoil)
+    assert "would stop `kerasgan data prepare`" in sentence("data", "check", tmp_path / "cohort.csv", "--quiet")
+    out = tmp_path / "prepared"
+    assert message in sentence("data", "prepare", tmp_path / "cohort.csv", "--out", out, "--quiet", *SETS)
+    assert not (out / "manifest.json").exists()
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")], "nothing half-written"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "pairwise", "--pair", "t1", "t7"], "unknown modality 't7'"),
+        (["train", "pairwise", "--pair", "t1", "T1w"], "two different modalities"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--set", "training.epoch=3"], "did you mean 'training.epochs'"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--set", "training.epochs=x"], "training.epochs"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--config", "nowhere.yaml"], "no such file"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--data", "nowhere"], "no manifest.json"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--resume", "--run-dir", "nowhere"], "no run.json"),
+        (["phantom", "x", "--missing", "t2"], "MODALITY=FRACTION"),
+        (["phantom", "x", "--missing", "t9=0.1"], "t9"),
+        (["data", "prepare", "--out", "x", __file__, "--model", "pairwize"], "did you mean 'pairwise'"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in sentence(*words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_id_with_a_path_separator(brats_folder, tmp_path):
+    image = next(brats_folder.glob("*/*_t1.nii.gz"))
+    (tmp_path / "c.csv").write_text(f"patient,t1\n../escape,{image}\n")
+    assert "path separators" in sentence("data", "check", tmp_path / "c.csv", "--quiet")
+
+
+def test_a_disk_that_is_full(cohort_csv, tmp_path, monkeypatch):
+    from kerasgan.data import records
+
+    def full(path, slices):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(records, "write_shard", full)
+    assert "No space left on device" in sentence("data", "prepare", cohort_csv, "--out", tmp_path / "p", "--quiet", *SETS)
+
+
+def start(*words, cwd):
+    command = [sys.executable, "-m", "kerasgan", *map(str, words)]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process, seconds=120):
+    begun = time.monotonic()
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() - begun < seconds
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_training_resumes_to_the_same_weights(prepared_folder, tmp_path, number):
+    """In real processes: one is killed in the middle, resumed, and compared with one that was left alone."""
+    words = ["train", "pairwise", "--pair", "t1", "t1e", "--data", prepared_folder, "--set", "training.epochs=6", *SETS]
+    latest = tmp_path / "killed" / "checkpoints" / "latest.npz"
+    process = start(*words, "--run-dir", "killed", cwd=tmp_path)
+    wait_for(latest.exists, process)
+    time.sleep(0.3)  # into an epoch
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    if number == signal.SIGTERM:
+        assert process.returncode == 143
+        assert "the same command with --resume goes on" in errors
+        assert "Traceback" not in errors
+    assert not (tmp_path / "killed" / "generators").exists(), "it was killed before its end"
+    for folder, resume in (("killed", ["--resume"]), ("whole", [])):
+        run(*words, "--run-dir", tmp_path / folder, *resume, "--quiet")
+    with np.load(latest) as killed, np.load(tmp_path / "whole" / "checkpoints" / "latest.npz") as whole:
+        assert killed.files == whole.files
+        for name in killed.files:
+            np.testing.assert_array_equal(killed[name], whole[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_preparing_leaves_nothing_half_written(tmp_path):
+    for number in range(6):
+        make_patient(tmp_path / "brats", f"BraTS2021_{number:05}", number)
+    run("data", "index", tmp_path / "brats", "--out", tmp_path / "cohort.csv")
+    slow = (
+        "import time; from kerasgan.data import records; write = records.write_shard\n"
+        "def slowly(*a): time.sleep(1); write(*a)\n"
+        "records.write_shard = slowly\n"
+        "from kerasgan.cli import main; main()"
+    )
+    words = ["data", "prepare", "cohort.csv", "--out", "prepared", "--workers", "1", "--quiet", *SETS]
+    process = subprocess.Popen([sys.executable, "-c", slow, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: list(tmp_path.glob("prepared/shards/*.tfrecord")), process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1].startswith("Error: interrupted")
+    assert "Traceback" not in errors
+    assert not list((tmp_path / "prepared").rglob(".*"))
+    assert not (tmp_path / "prepared" / "manifest.json").exists()
+    assert "6 patients" in run("data", "prepare", tmp_path / "cohort.csv", "--out", tmp_path / "prepared", "--quiet", *SETS)

@@ -1,0 +1,244 @@
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+from conftest import SMALL
+
+from kerasgan import experiment
+from kerasgan.errors import UserError
+from kerasgan.experiment.runs import open_run
+from kerasgan.experiment.training import ALL_PAIRS
+
+SHORT = (*SMALL, "training.epochs=2", "training.validate_every=1", "training.sample_every=2")
+
+
+def train(folder, data, *overrides, pair=("t1", "t1e"), **options):
+    options = dict(overrides=[*SHORT, *overrides], quiet=True) | options
+    return experiment.train("pairwise", pair=pair, data=data, run_dir=folder, **options)
+
+
+def state(folder, name="latest"):
+    with np.load(folder / "checkpoints" / f"{name}.npz") as file:
+        return {key: file[key] for key in file if not key.startswith("//")}
+
+
+def assert_same(one, two):
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def test_a_run_folder_holds_everything(finished_run, prepared_folder):
+    found = {str(path.relative_to(finished_run)) for path in finished_run.rglob("*") if path.is_file()}
+    assert found == {
+        "config.yaml",
+        "run.json",
+        "environment.json",
+        "history.csv",
+        "metrics.json",
+        "quality.md",
+        "figure7.png",
+        "curves.png",
+        "report.html",
+        "samples/epoch_0002.png",
+        "checkpoints/latest.npz",
+        "checkpoints/best.npz",
+        "generators/t1_to_t1e.keras",
+        "generators/t1e_to_t1.keras",
+    }
+    run = open_run(finished_run)
+    assert run.finished
+    assert run.origin.startswith("BraTS folders in")
+    assert run.data == str(prepared_folder)
+    environment = json.loads((finished_run / "environment.json").read_text())
+    assert {"python", "packages", "devices", "seed", "precision", "jit", "strategy"} <= environment.keys()
+    page = (finished_run / "report.html").read_text()
+    assert "BraTS folders in" in page
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in page, "the page needs no network"
+
+
+def test_history_has_losses_and_quality_of_both_directions(finished_run):
+    with (finished_run / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    for row in rows:
+        values = {name: float(value) for name, value in row.items()}
+        assert values["psnr"] == pytest.approx((values["t1_to_t1e_psnr"] + values["t1e_to_t1_psnr"]) / 2, rel=1e-4)
+        assert all(np.isfinite(list(values.values())))
+
+
+def test_metrics_are_those_of_the_delivered_generators(finished_run, prepared_folder):
+    from kerasgan.data.prepare import open_prepared
+    from kerasgan.papers.pairwise.quality import load_pairs
+
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    assert metrics["data"].startswith("BraTS folders in")
+    pairs = load_pairs(open_prepared(prepared_folder), "test", 1, ("t1", "t1e"))
+    generator = keras.saving.load_model(finished_run / "generators" / "t1_to_t1e.keras", safe_mode=True)
+    fakes = generator.predict(pairs.m[..., None], verbose=0)[..., 0]
+    assert -1 <= fakes.min() < fakes.max() <= 1
+    by_hand = [10 * np.log10(4 / np.mean((a - b) ** 2)) for a, b in zip(pairs.n, fakes, strict=True)]
+    quality = metrics["quality"]["t1_to_t1e"]["test"]["psnr"]
+    assert quality["mean"] == pytest.approx(np.mean(by_hand), abs=1e-3)
+    assert quality["slices"] == len(by_hand) == 12
+
+
+def test_same_seed_same_run_other_seed_other_run(finished_run, prepared_folder, tmp_path):
+    again = train(tmp_path / "again", prepared_folder)
+    assert_same(state(again), state(finished_run))
+    other = train(tmp_path / "other", prepared_folder, "training.seed=2")
+    assert not np.array_equal(state(other)["generators/0/000"], state(finished_run)["generators/0/000"])
+
+
+def test_a_run_learns(prepared_folder, tmp_path):
+    folder = train(tmp_path / "run", prepared_folder, "training.epochs=12", "training.validate_every=12")
+    with (folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    first, last = float(rows[0]["l1"]), float(rows[-1]["l1"])
+    assert last < first / 2
+    metrics = json.loads((folder / "metrics.json").read_text())["quality"]
+    assert min(metrics[d]["test"]["psnr"]["mean"] for d in metrics) > 14
+
+
+def test_modalities_by_any_name_and_in_any_order(prepared_folder, tmp_path, capsys):
+    folder = train(tmp_path / "run", prepared_folder, "training.epochs=1", pair=("T1CE", "t1w"))
+    assert open_run(folder).target == {"pair": ["t1e", "t1"]}
+    assert sorted(p.stem for p in (folder / "generators").iterdir()) == ["t1_to_t1e", "t1e_to_t1"]
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (("t1", "t3"), "unknown modality 't3'"),
+        (("t1", "T1w"), "both t1"),
+        (("t1",), "expects two modalities"),
+        (("t1", "t2", "flair"), "expects two modalities"),
+    ],
+)
+def test_a_wrong_pair_is_named(prepared_folder, tmp_path, pair, message):
+    with pytest.raises(UserError, match=message):
+        train(tmp_path / "run", prepared_folder, pair=pair)
+    assert not (tmp_path / "run").exists()
+
+
+def test_best_delivers_the_epoch_of_the_best_validation(prepared_folder, tmp_path, monkeypatch):
+    scores = iter([10.0, 30.0, 20.0])
+    monkeypatch.setattr("kerasgan.papers.pairwise.training.PairwiseTask.validate", lambda self: {"psnr": next(scores)})
+    folder = train(tmp_path / "run", prepared_folder, "training.epochs=3", "training.keep=best")
+    best, latest = state(folder, "best"), state(folder)
+    delivered = keras.saving.load_model(folder / "generators" / "t1_to_t1e.keras", safe_mode=True).get_weights()
+    np.testing.assert_array_equal(delivered[0], best["generators/0/000"])
+    assert not np.array_equal(delivered[0], latest["generators/0/000"])
+
+
+def test_an_existing_run_is_not_overwritten(finished_run, prepared_folder):
+    before = state(finished_run)
+    with pytest.raises(UserError, match="holds a run; go on with it by --resume"):
+        train(finished_run, prepared_folder)
+    assert_same(state(finished_run), before)
+
+
+def test_resume_refuses_another_configuration_pair_and_data(finished_run, prepared_folder, cohort_csv, tmp_path):
+    with pytest.raises(UserError, match=r"another configuration \(training.learning_rate: 0.0002, not 0.1\)"):
+        train(finished_run, None, "training.learning_rate=0.1", resume=True)
+    with pytest.raises(UserError, match="is a run of pairwise t1-t1e, not of pairwise t1-t2"):
+        train(finished_run, None, pair=("t1", "t2"), resume=True)
+    other = tmp_path / "other"
+    experiment.prepare(cohort_csv, other, overrides=[*SMALL, "split.seed=9"], quiet=True)
+    with pytest.raises(UserError, match="has changed since"):
+        train(finished_run, other, resume=True)
+    with pytest.raises(UserError, match="has no run.json"):
+        train(tmp_path / "nothing", None, resume=True)
+
+
+def test_resume_needs_no_repeated_flags_and_may_lengthen(finished_run, prepared_folder, tmp_path):
+    whole = train(tmp_path / "whole", prepared_folder, "training.epochs=3")
+    parts = train(tmp_path / "parts", prepared_folder)
+    experiment.train("pairwise", pair=("t1", "t1e"), run_dir=parts, resume=True, overrides=["training.epochs=3"], quiet=True)
+    assert_same(state(parts), state(whole))
+
+
+def test_prepared_data_of_another_setting_is_refused(prepared_folder, tmp_path):
+    with pytest.raises(UserError, match=r"prepared with other settings \(size: 32, not 64 as configured\)"):
+        train(tmp_path / "run", prepared_folder, "data.size=64")
+    assert not (tmp_path / "run").exists()
+
+
+def test_dry_run_prints_the_settings_and_trains_nothing(prepared_folder, tmp_path, capsys):
+    train(tmp_path / "run", prepared_folder, dry_run=True, quiet=False)
+    out, err = capsys.readouterr()
+    assert "learning_rate: 0.0002" in out
+    assert "9 steps an epoch" in err
+    assert "BraTS folders in" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_bfloat16_trains_float32_weights(prepared_folder, tmp_path):
+    folder = train(tmp_path / "run", prepared_folder, "training.precision=mixed_bfloat16")
+    assert {array.dtype for name, array in state(folder).items() if name.startswith("generators/0/")} == {np.dtype("f4")}
+    assert keras.config.dtype_policy().name == "float32", "the policy is given back"
+    generator = keras.saving.load_model(folder / "generators" / "t1_to_t1e.keras", safe_mode=True)
+    assert generator.get_layer("down1").compute_dtype == "bfloat16"
+    assert generator.output.dtype == "float32"
+
+
+def test_xla_makes_the_same_steps(finished_run, prepared_folder, tmp_path):
+    folder = train(tmp_path / "run", prepared_folder, "training.jit=true", "training.epochs=1")
+    plain = train(tmp_path / "plain", prepared_folder, "training.epochs=1")
+    for name, array in state(plain).items():
+        if name.startswith("generators/0"):
+            np.testing.assert_allclose(state(folder)[name], array, atol=2e-4, err_msg=name)
+
+
+def test_two_replicas_train_the_same_model(prepared_folder, tmp_path):
+    """At batch 4 an epoch of 36 slices has no remainder, so that both make the same steps."""
+    double = train(tmp_path / "double", prepared_folder, "training.strategy=mirrored", "training.epochs=1")
+    single = train(tmp_path / "single", prepared_folder, "training.epochs=1")
+    for name, array in state(single).items():
+        if name.startswith(("generators/0", "discriminator_m/0")):
+            np.testing.assert_allclose(state(double)[name], array, atol=2e-4, err_msg=name)
+
+
+def test_pair_all_trains_six_runs_and_resumes_the_group(prepared_folder, tmp_path, monkeypatch):
+    group = tmp_path / "group"
+    asked = []
+
+    def one(model, names, folder, before, *rest):
+        asked.append((folder.name, before is not None))
+        return folder
+
+    monkeypatch.setattr("kerasgan.experiment.training._train_one", one)
+    train(group, prepared_folder, pair=("all",))
+    assert [name for name, _ in asked] == ["t1-t1e", "t1-t2", "t1-flair", "t1e-t2", "t1e-flair", "t2-flair"]
+    assert len(ALL_PAIRS) == 6
+
+
+def test_a_group_keeps_finished_runs_and_resumes_begun_ones(finished_run, prepared_folder, tmp_path, monkeypatch):
+    import shutil
+
+    group = tmp_path / "group"
+    shutil.copytree(finished_run, group / "t1-t1e")
+    shutil.copytree(finished_run, group / "t1-t2")
+    begun = json.loads((group / "t1-t2" / "run.json").read_text()) | {"finished": False, "target": {"pair": ["t1", "t2"]}}
+    (group / "t1-t2" / "run.json").write_text(json.dumps(begun))
+    asked = []
+    monkeypatch.setattr(
+        "kerasgan.experiment.training._train_one",
+        lambda model, names, folder, before, *rest: asked.append((folder.name, before is not None)),
+    )
+    with pytest.raises(UserError, match="go on with the group by --resume"):
+        train(group, prepared_folder, pair=("all",))
+    train(group, prepared_folder, pair=("all",), resume=True)
+    assert asked[0] == ("t1-t2", True)
+    assert [name for name, _ in asked[1:]] == ["t1-flair", "t1e-t2", "t1e-flair", "t2-flair"]
+    assert not any(resumed for _, resumed in asked[1:])
+
+
+def test_augmentation_changes_the_run_and_is_repeated_by_the_seed(finished_run, prepared_folder, tmp_path):
+    options = ("training.flip=true", "training.shift=0.1", "training.epochs=1")
+    one, two = (train(tmp_path / name, prepared_folder, *options) for name in "ab")
+    assert_same(state(one), state(two))
+    assert not np.array_equal(state(one)["generators/0/000"], state(finished_run)["generators/0/000"])
