@@ -125,8 +125,9 @@ def _train_one(
             callbacks=task.callbacks(folder, quiet, replicas) if chief else (),
             chief=chief,
         )
+        if chief:
+            table = task.finish(folder)
     if chief:
-        table = task.finish(folder)
         run = run.mark_finished()
         write_page(folder, f"{model} {' and '.join(names)}", run.origin, task.panels)
         say(f"{table}\n\nrun: {folder}")

@@ -30,8 +30,17 @@ class Position:
 
 
 def values(state: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
-    """Copies of the variables' values; also of variables that are mirrored over replicas."""
-    return {name: np.array(tf.convert_to_tensor(variable.value)) for name, variable in state.items()}
+    """Copies of the variables' values, read from this process's own replicas.
+
+    Reading a running mean as a whole would be an operation of all workers, and only the chief saves.
+    """
+    return {name: _local_value(variable.value) for name, variable in state.items()}
+
+
+def _local_value(variable: tf.Variable) -> np.ndarray:
+    replicas = [np.array(each) for each in getattr(variable, "values", [variable])]
+    summed = variable.synchronization == tf.VariableSynchronization.ON_READ  # running means; others are all equal
+    return np.sum(replicas, axis=0, dtype=replicas[0].dtype) if summed else replicas[0]
 
 
 def save(path: Path, state: Mapping[str, keras.Variable], position: Position) -> None:
@@ -43,8 +52,8 @@ def save(path: Path, state: Mapping[str, keras.Variable], position: Position) ->
         os.fsync(file.fileno())  # a rename alone may survive a crash that the content does not
 
 
-def restore(path: Path, state: Mapping[str, keras.Variable]) -> Position:
-    """Assign every variable from `path`; returns the position."""
+def read(path: Path) -> tuple[dict[str, np.ndarray], Position]:
+    """The values in a checkpoint, by name, and its position."""
     try:
         with path.open("rb") as file:
             saved = dict(np.load(file, allow_pickle=False))
@@ -55,6 +64,12 @@ def restore(path: Path, state: Mapping[str, keras.Variable]) -> Position:
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise UserError(f"{path} is not a readable checkpoint ({error})") from None
     position = json.loads(str(saved.pop("//position")))
+    return saved, Position(**position)
+
+
+def restore(path: Path, state: Mapping[str, keras.Variable]) -> Position:
+    """Assign every variable from `path`; returns the position."""
+    saved, position = read(path)
     if missing := set(state) ^ set(saved):
         raise UserError(
             f"{path} is a checkpoint of another model: {sorted(missing)[0]!r} and {len(missing) - 1} more variables "
@@ -65,4 +80,4 @@ def restore(path: Path, state: Mapping[str, keras.Variable]) -> Position:
             raise UserError(f"{path}: {name} has shape {saved[name].shape}, the model's is {tuple(variable.shape)}")
     for name, variable in state.items():
         variable.assign(saved[name])
-    return Position(**position)
+    return position

@@ -42,7 +42,13 @@ class AdversarialModel(keras.Model):
         self.optimizers = dict(optimizers)
         for name, optimizer in optimizers.items():
             optimizer.build(self.trainable_of(name))
-        self.built = True  # the networks come built; Keras would look for a `call` to build them by
+        self.built = True  # the networks come built
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
+        """Nothing: under a strategy Keras would take a batch from the data to build the model, which comes built.
+
+        The batch would be lost to training, and for several workers Keras 3.15 fails on batches that are dictionaries.
+        """
 
     def trainable_of(self, player: str) -> list[keras.Variable]:
         """The variables that a player's optimizer moves."""
@@ -82,7 +88,7 @@ class AdversarialModel(keras.Model):
         count variables in their network's order: Keras's own names count the layers made in the process so far.
         """
         groups = {
-            f"{player}/{i}": network.variables
+            f"{player}/{i}": network.variables  # in the order of the network's `get_weights`
             for player, networks in self.players.items()
             for i, network in enumerate(networks)
         }

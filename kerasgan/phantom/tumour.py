@@ -105,11 +105,12 @@ class Glioma:
         dead = core * coverage(depth + self.rim * (1 + 0.4 * patches), 1.5 * sharp) * self.necrotic
         bright = (core - dead) * smoothstep((patches - ndtri(self.gaps)) / 1.5 + 0.5) * (0.8 + 0.2 * np.tanh(patches))
         dull = core - dead - bright
-        cystic = dull * coverage(depth + 4 + detail, 3) * self.mismatch
+        # Any tumour has looser and denser parts; in the mismatch sign all but the rim is loose.
+        loose = np.maximum(0.4 * smoothstep(patches / 2), coverage(depth + 4 + detail, 3) * self.mismatch)
         # Mirrored, the field of the core's shape is as good as another one.
         reach = self.oedema * (1 + 0.5 * self.shape(-points))
         swollen = self._swell(tissue, coverage(depth - reach, 2 * self.margin))
-        tissue |= {"necrosis": dead, "enhancing": bright, "tumour": dull - cystic, "microcystic": cystic}
+        tissue |= {"necrosis": dead, "enhancing": bright, "tumour": dull * (1 - loose), "microcystic": dull * loose}
         labels = np.where(swollen > 0.4, OEDEMA, 0)
         labels = np.where(core > 0.5, np.where(bright > 0.45 * core, ENHANCING, NECROTIC), labels)
         return tissue | {"oedema": swollen}, labels.astype(np.uint8)

@@ -12,10 +12,11 @@ from kerasgan.data import pipeline, records
 from kerasgan.data.augmentation import flip_and_shift
 from kerasgan.data.modalities import DISPLAY
 from kerasgan.data.prepare import Prepared
+from kerasgan.files import write_text, written_aside
 from kerasgan.gan import checkpoint
 from kerasgan.gan.callbacks import Every, History, Progress
 from kerasgan.gan.checkpoint import Position
-from kerasgan.papers.pairwise import gan, published, quality
+from kerasgan.papers.pairwise import gan, networks, published, quality
 from kerasgan.papers.pairwise.settings import PairwiseSettings
 from kerasgan.report import figures
 
@@ -133,24 +134,30 @@ class PairwiseTask:
         figures.translation_grid(folder / "samples" / f"epoch_{epoch:04d}.png", rows, title)
 
     def finish(self, folder: Path) -> str:
-        """Deliver the generators, metrics.json, quality.md and figure7.png; returns the table."""
-        if self.settings.training.keep == "best":
-            checkpoint.restore(folder / "checkpoints" / "best.npz", self.model.state())
-        for direction, generator in zip(self.directions, self.model.players["generators"], strict=True):
-            (folder / "generators").mkdir(exist_ok=True)
-            generator.save(folder / "generators" / f"{direction}.keras")
+        """Deliver the generators, metrics.json, quality.md and figure7.png; returns the table.
+
+        Made from the checkpoint, not from the model in training: with several workers reading that one is an operation
+        of all, and the chief finishes alone.
+        """
+        saved, _ = checkpoint.read(folder / "checkpoints" / f"{self.settings.training.keep}.npz")
+        for number, direction in enumerate(self.directions):
+            generator = networks.generator(direction, self.settings.data.size)
+            generator.set_weights([saved[name] for name in sorted(saved) if name.startswith(f"generators/{number}/")])
+            with written_aside(folder / "generators" / f"{direction}.keras") as aside:
+                generator.save(aside)
+            self.translators[direction] = quality.translator(generator)
         test = quality.load_pairs(self.prepared, "test", self.settings.training.partition, self.pair)
         by_subset = {"validation": self.measures(self.validation), "test": self.measures(test)}
         metrics = {
             direction: {subset: quality.summary(values[direction]) for subset, values in by_subset.items()}
             for direction in self.directions
         }
-        with (folder / "metrics.json").open("w", encoding="utf-8") as file:
-            json.dump({"data": self.prepared.manifest.origin, "quality": metrics}, file, indent=1)
+        origin = self.prepared.manifest.origin
+        write_text(folder / "metrics.json", json.dumps({"data": origin, "quality": metrics}, indent=1))
         mask = "without mask" if self.settings.loss.mask_background == 1 else "with mask"
         named = {f"{DISPLAY[m]} to {DISPLAY[n]}": metrics[direction] for direction, (m, n) in self.directions.items()}
         table = quality.quality_table(named, published.TABLE_6[mask], mask)
-        (folder / "quality.md").write_text(f"Data: {self.prepared.manifest.origin}\n\n{table}\n", encoding="utf-8")
+        write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n")
         self._draw_figure_7(folder / "figure7.png", test)
         return table
 

@@ -1,0 +1,88 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import SMALL
+
+from kerasgan import experiment
+from kerasgan.errors import UserError
+from kerasgan.experiment.devices import is_chief, strategy_for
+
+# Each worker keeps its final weights besides what the package writes, so that both can be compared.
+WORKER = """
+import sys
+from kerasgan import experiment
+from kerasgan.experiment import training
+from kerasgan.gan import checkpoint
+import numpy as np
+data, out, *overrides = sys.argv[1:]
+built = []
+build = training.PairwiseTask.build
+training.PairwiseTask.build = lambda self: built.append(build(self)) or built[0]
+experiment.train("pairwise", pair=("t1", "t1e"), data=data, run_dir="run", overrides=overrides, quiet=True)
+np.savez(out, **checkpoint.values(built[0].state()))
+"""
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.mark.slow
+def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(prepared_folder, tmp_path):
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    overrides = [*SMALL, "training.epochs=2", "training.strategy=multiworker", "training.validate_every=1", "training.keep=best"]
+    processes = []
+    for index in range(2):
+        folder = tmp_path / f"worker{index}"
+        folder.mkdir()
+        cluster = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        environment = os.environ | {"TF_CONFIG": json.dumps(cluster), "CUDA_VISIBLE_DEVICES": ""}
+        words = [sys.executable, "-c", WORKER, str(prepared_folder), str(folder / "weights.npz"), *overrides]
+        process = subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
+
+    chief, other = (np.load(tmp_path / f"worker{index}" / "weights.npz") for index in range(2))
+    trained = [name for name in chief.files if "optimizer" not in name and not name.startswith("model")]
+    assert trained
+    for name in trained:
+        np.testing.assert_array_equal(chief[name], other[name], err_msg=name)
+    assert (tmp_path / "worker0" / "run" / "generators" / "t1_to_t1e.keras").is_file()
+    assert not (tmp_path / "worker1" / "run").exists()
+
+    # The same run in one process: 36 slices in batches of 4, whose mean gradients the workers share out.
+    single = experiment.train("pairwise", pair=("t1", "t1e"), data=prepared_folder, run_dir=tmp_path / "single",
+                              overrides=[*SMALL, "training.epochs=2"], quiet=True)
+    with np.load(single / "checkpoints" / "latest.npz") as expected, np.load(
+        tmp_path / "worker0" / "run" / "checkpoints" / "latest.npz"
+    ) as found:
+        for name in (name for name in trained if name.startswith("generators/0")):
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-3, err_msg=name)
+
+
+def test_multiworker_without_a_cluster_says_what_is_missing(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(UserError, match="expects TF_CONFIG"):
+        strategy_for("multiworker")
+
+
+@pytest.mark.parametrize(
+    ("task", "chief"),
+    [(None, True), (("worker", 0), True), (("worker", 1), False), (("chief", 0), True), (("evaluator", 0), False)],
+)
+def test_who_is_chief(monkeypatch, task, chief):
+    config = {"cluster": {"worker": ["127.0.0.1:1"]}} | ({"task": {"type": task[0], "index": task[1]}} if task else {})
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    assert is_chief() is chief
