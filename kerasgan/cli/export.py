@@ -7,7 +7,13 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--to", type=click.Path(file_okay=False, path_type=Path), default="saved_models", show_default=True)
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="saved_models",
+    show_default=True,
+    help="The folder that the server is given.",
+)
 @click.option(
     "--warmup/--no-warmup", default=None, help="Warm-up requests; default: if kerasgan[serving] is installed."
 )

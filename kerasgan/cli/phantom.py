@@ -10,25 +10,25 @@ from kerasgan.errors import UserError
 
 @click.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--patients", type=click.IntRange(min=1), default=20, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True)
+@click.option("--patients", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Same seed, same bytes.")
 @click.option(
     "--grid",
-    type=click.IntRange(min=32),
+    type=click.IntRange(32, 480),
     default=240,
     show_default=True,
     help="Voxels across the 240 mm field of view: 240 is 1 mm.",
 )
-@click.option("--idh-fraction", type=click.FloatRange(0, 1), default=0.33, show_default=True)
+@click.option("--idh-fraction", type=click.FloatRange(0, 1), default=0.33, show_default=True, help="IDH mutants.")
 @click.option(
     "--strength",
-    type=click.FloatRange(0, 2),
+    type=click.FloatRange(0, 1),
     default=1.0,
     show_default=True,
     help="How clearly the IDH status shows; 0: not at all.",
 )
 @click.option("--missing", multiple=True, metavar="MODALITY=FRACTION", help="Leave a modality out of some patients.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes; default one per core.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads; default one per core.")
 @options.quiet
 def phantom(out, patients, seed, grid, idh_fraction, strength, missing, workers, quiet) -> None:
     """Simulate glioma patients: T1, T1e, T2, FLAIR and segmentation as NIfTI, labels as CSV.

@@ -15,7 +15,7 @@ def flip_and_shift(images: tf.Tensor, seed: tf.Tensor, flip: bool, shift: float,
     if flip:
         heads = tf.random.stateless_uniform([], seed, 0, 2, tf.int32) == 1
         images = tf.cond(heads, lambda: tf.reverse(images, axis=[1]), lambda: images)
-    reach = int(round(shift * images.shape[0]))
+    reach = round(shift * images.shape[0])
     if reach:
         size = images.shape[0]
         offset = tf.random.stateless_uniform([2], seed + 1, 0, 2 * reach + 1, tf.int32)

@@ -51,7 +51,7 @@ class PhantomSettings(Section):
     """The simulated cohort that a command uses when it is given no data."""
 
     patients: Annotated[int, Field(ge=6)]
-    grid: Annotated[int, Field(ge=32, le=512)]  # voxels across the 240 mm field of view
+    grid: Annotated[int, Field(ge=32, le=480)]  # voxels across the 240 mm field of view
     idh_fraction: Annotated[float, Field(ge=0, le=1)]
-    strength: Annotated[float, Field(ge=0, le=2)]  # of the IDH label's signs in the image
+    strength: Annotated[float, Field(ge=0, le=1)]  # of the IDH label's signs in the image
     seed: Annotated[int, Field(ge=0)]

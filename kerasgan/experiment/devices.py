@@ -6,6 +6,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from kerasgan.gan.settings import TrainingSettings
 PACKAGES = ("kerasgan", "tensorflow", "keras", "numpy", "scipy", "scikit-image", "nibabel")
 
 
+@cache  # one per process: the collective operations of two strategies get into each other's way
 def strategy_for(name: str) -> tf.distribute.Strategy:
     """The tf.distribute strategy of `training.strategy`; multiworker reads TF_CONFIG as TensorFlow does."""
     if name == "none":

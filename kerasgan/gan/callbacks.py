@@ -76,9 +76,7 @@ class Progress(keras.callbacks.Callback):
             self.bar.close()
 
     def _show(self, logs):
-        self.shown |= {
-            short: f"{logs[name]:.3g}" for name, short in self.describe.items() if name in logs
-        }
+        self.shown |= {short: f"{logs[name]:.3g}" for name, short in self.describe.items() if name in logs}
         self.bar.set_postfix(self.shown)
 
 

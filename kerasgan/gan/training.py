@@ -1,8 +1,8 @@
 """`fit` that can be killed at any moment and goes on to the same weights.
 
-State is saved at the end of every n-th epoch, and by SIGTERM or Ctrl-C at the end of the step under way. Since the order
-of the data is a function of (seed, epoch), and a position names epoch and step, a resumed run repeats exactly what the
-uninterrupted one would have done.
+State is saved at the end of every n-th epoch, and by SIGTERM or Ctrl-C at the end of the step under way. Since the
+order of the data is a function of (seed, epoch), and a position names epoch and step, a resumed run repeats exactly
+what the uninterrupted one would have done.
 """
 
 import math
@@ -50,8 +50,8 @@ def fit(
     """Train up to `epochs`, from the last checkpoint in `folder` if `resume`.
 
     `batches(position)` is the endless stream of batches from a position on. Callbacks run before the epoch's state is
-    saved and may add to its logs; the epoch with the largest `monitor` among them is kept as best.npz beside latest.npz.
-    Only the `chief` of several workers writes. Raises `Stopped` on SIGTERM or Ctrl-C, `Diverged` on a NaN.
+    saved and may add to its logs; the epoch with the largest `monitor` among them is kept as best.npz beside
+    latest.npz. Only the `chief` of several workers writes. Raises `Stopped` on SIGTERM or Ctrl-C, `Diverged` on a NaN.
     """
     latest = folder / "latest.npz"
     position = checkpoint.restore(latest, model.state()) if resume else Position()

@@ -11,8 +11,8 @@ K1, K2 = 0.01, 0.03
 def ssim(reference: np.ndarray, image: np.ndarray, data_range: float, region: np.ndarray | None = None) -> np.ndarray:
     """Mean SSIM of each image of a batch, in [-1, 1].
 
-    Equals scikit-image's `structural_similarity(gaussian_weights=True, use_sample_covariance=False)`, which leaves out a
-    border of half a window; with a region, the mean of the full SSIM map over the region.
+    Equals scikit-image's `structural_similarity(gaussian_weights=True, use_sample_covariance=False)`, which leaves
+    out a border of half a window; with a region, the mean of the full SSIM map over the region.
 
     Args:
         reference, image: (n, height, width), at least 11x11.

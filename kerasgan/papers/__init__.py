@@ -20,7 +20,8 @@ class Card:
 
 MODELS: dict[str, Card] = {
     "pairwise": Card(
-        paper="Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor Classification",
+        paper="Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor "
+        "Classification",
         doi="10.1109/ACCESS.2020.2969805",
         sections="II-B, III-A1, III-E2",
         module="kerasgan.papers.pairwise",

@@ -5,11 +5,9 @@ in parallel, and a larger cohort of the same seed has the same heads. Same seed,
 """
 
 import json
-import multiprocessing
 import os
-import signal as os_signal
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +15,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from isal import igzip
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kerasgan.errors import UserError, nearest
+from kerasgan.files import write_text, written_aside
 from kerasgan.phantom.anatomy import Brain, draw_brain
 from kerasgan.phantom.shapes import random_field
 from kerasgan.phantom.signal import SEQUENCES, acquire, draw_scan
@@ -116,8 +116,7 @@ def simulate_cohort(
     last, phantom.json with the settings. Of the patients, round(idh_fraction * patients) are mutant; `missing` leaves
     out a modality of round(fraction * patients) patients, never two of the same patient. `grid` and `strength` as for
     `simulate_patient`. Files are written aside and renamed, and a run that was interrupted goes on where it stopped.
-    `workers`: processes, by default one per usable CPU. A script that calls this with more than one needs an
-    `if __name__ == "__main__"`, as does every use of `multiprocessing` with "spawn".
+    `workers`: threads, by default one per usable CPU.
 
     Raises:
         UserError: a setting is out of its range, or the folder holds something else or a cohort of other settings.
@@ -135,14 +134,14 @@ def simulate_cohort(
     absent = choose_missing(patients, seed, settings["missing"])
     todo = [i for i in range(patients) if not all(path.exists() for path in _files(out, i, absent.get(i)))]
     if todo or not (out / COMPLETE).exists():
-        _write_aside(out / PARTIAL, json.dumps(settings, indent=2).encode())
+        write_text(out / PARTIAL, json.dumps(settings, indent=2))
         (out / COMPLETE).unlink(missing_ok=True)
         work = partial(_write_patient, out, seed, grid, strength, mutant, absent)
         for _ in tqdm(_run(work, todo, workers), total=len(todo), desc="simulating", unit="patient", disable=quiet):
             pass
         rows = [_labels(i, seed, bool(mutant[i])).values() for i in range(patients)]
         table = "\n".join(",".join(row) for row in [("patient", "idh", "grade"), *rows]) + "\n"
-        _write_aside(out / LABELS, table.encode())
+        write_text(out / LABELS, table)
         os.replace(out / PARTIAL, out / COMPLETE)
     return out
 
@@ -220,17 +219,8 @@ def _write_patient(
         image.header.set_xyzt_units("mm", "sec")
         image.set_sform(patient.affine, code="scanner")
         image.set_qform(patient.affine, code="scanner")
-        _write_aside(path, igzip.compress(image.to_bytes(), 2, mtime=0))
-
-
-def _write_aside(path: Path, content: bytes) -> None:
-    aside = path.with_name(path.name + ".part")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+        with written_aside(path) as aside:
+            aside.write_bytes(igzip.compress(image.to_bytes(), 2, mtime=0))
 
 
 def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
@@ -250,26 +240,21 @@ def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
         raise UserError(f"{out} is not empty and holds no simulated cohort ({COMPLETE}); use a new folder")
 
 
-# ---- processes ------------------------------------------------------------------------------------------------------
+# ---- threads --------------------------------------------------------------------------------------------------------
 
 
 def _run(work: partial[None], todo: list[int], workers: int | None) -> Iterable[None]:
-    """Call `work` for each index, in this process or in `workers` new ones; yields as they are done."""
-    workers = min(workers or _usable_cpus(), len(todo))
-    if workers <= 1:
-        yield from map(work, todo)
-        return
-    # "spawn": a fork of a process in which TensorFlow runs its threads can hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_parent)
-    try:
-        yield from pool.map(work, todo)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """Call `work` for each index in `workers` threads; yields as they are done.
 
-
-def _leave_interrupts_to_parent() -> None:
-    os_signal.signal(os_signal.SIGINT, os_signal.SIG_IGN)
+    Threads, since NumPy, SciPy and ISA-L release the interpreter lock, and since new processes would run a user's
+    script again. BLAS's own threads would only compete with these.
+    """
+    pool = ThreadPoolExecutor(min(workers or _usable_cpus(), max(1, len(todo))))
+    with threadpool_limits(1, "blas"):
+        try:
+            yield from pool.map(work, todo)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _usable_cpus() -> int:

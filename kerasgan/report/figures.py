@@ -1,5 +1,6 @@
 """Pictures of slices: images in [-1, 1], upright, in grey."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,8 @@ def curves(path: Path, history: Mapping[str, np.ndarray], groups: Mapping[str, S
 
 
 def _grid(rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(INCH * columns, (INCH + 0.15) * rows + 0.4), layout="constrained")
-    figure.suptitle(title, fontsize=7)
+    figure = Figure(figsize=(INCH * columns, (INCH + 0.15) * rows + 0.6), layout="constrained")
+    figure.suptitle("\n".join(textwrap.wrap(title, 22 * columns)), fontsize=7)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")

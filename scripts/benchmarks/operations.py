@@ -1,9 +1,9 @@
 """The least that a network has to compute, counted from its layers, and how fast the machine multiplies matrices."""
 
+import math
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerasgan.gan.layers import UpConv2D
@@ -12,21 +12,33 @@ from kerasgan.gan.layers import UpConv2D
 def multiplications(network: keras.Model) -> list[int]:
     """Multiplications of a forward pass on one image, for each convolution in the network's order.
 
-    Gradients with respect to a layer's kernel or to its input take as many each. Biases, activations and what falls
-    on padding are not told apart: they are a few per cent.
+    The gradients with respect to a layer's kernel and to its input take as many each. Products with padding count,
+    biases and activations do not: both are a few per cent.
     """
     convolutions = [layer for layer in network.layers if isinstance(layer, (keras.layers.Conv2D, UpConv2D))]
     return [_multiplications(layer) for layer in convolutions]
 
 
 def _multiplications(layer: keras.layers.Layer) -> int:
-    height, width, channels, filters = layer.kernel.shape
+    size, _, channels, filters = layer.kernel.shape
     if isinstance(layer, UpConv2D):
-        # In each axis the two output pixels of an input pixel have k + 1 distinct taps together, not 2 k.
-        return int(np.prod(layer.input.shape[1:3])) * (height + 1) * (width + 1) * channels * filters
-    return int(np.prod(layer.output.shape[1:3])) * height * width * channels * filters
+        # Along an axis, the two output pixels of an input pixel have k + 1 distinct taps together, not 2 k.
+        return math.prod(layer.input.shape[1:3]) * (size + 1) ** 2 * channels * filters
+    return math.prod(layer.output.shape[1:3]) * size**2 * channels * filters
 
 
-def products(quick: bool) -> dict[int, Callable[[str], None]]:
-    """Matrix products of some sizes: a function of the dtype that multiplies `product_operations(size)` numbers."""
-    return {size: lambda dtype, size=size: _multiply(size, dtype) for size in ((64,) if quick else (1024, 2048, 4096))}
+def matrix_products(dtype: str, quick: bool) -> dict[int, tuple[float, Callable[[], None]]]:
+    """Size of a square matrix -> (floating-point operations, a call that does them)."""
+    total = 2e6 if quick else 3.4e10  # per call: 0.1 s where 367 GFLOP/s are reached
+    sizes = (64,) if quick else (1024, 2048, 4096)
+    return {size: _products(size, dtype, max(1, round(total / (2 * size**3)))) for size in sizes}
+
+
+def _products(size: int, dtype: str, count: int) -> tuple[float, Callable[[], None]]:
+    a, b = (tf.cast(tf.random.stateless_normal((size, size), (seed, 0)), dtype) for seed in (1, 2))
+
+    def multiply() -> None:
+        for _ in range(count):  # one by one: in a graph, equal products would be computed once
+            tf.matmul(a, b)
+
+    return 2.0 * size**3 * count, multiply

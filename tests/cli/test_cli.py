@@ -86,7 +86,9 @@ def test_phantom_command(tmp_path):
 
 
 def test_pair_all_beside_two_modalities(prepared_folder, tmp_path):
-    output = run("train", "pairwise", "--pair", "all", "--data", prepared_folder, "--run-dir", tmp_path / "g", *SETS, "--dry-run")
+    output = run(
+        "train", "pairwise", "--pair", "all", "--data", prepared_folder, "--run-dir", tmp_path / "g", *SETS, "--dry-run"
+    )
     assert output.count("would train pairwise") == 6
 
 
@@ -186,7 +188,9 @@ def test_a_disk_that_is_full(cohort_csv, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(records, "write_shard", full)
-    assert "No space left on device" in sentence("data", "prepare", cohort_csv, "--out", tmp_path / "p", "--quiet", *SETS)
+    assert "No space left on device" in sentence(
+        "data", "prepare", cohort_csv, "--out", tmp_path / "p", "--quiet", *SETS
+    )
 
 
 def start(*words, cwd):
@@ -247,4 +251,6 @@ def test_ctrl_c_while_preparing_leaves_nothing_half_written(tmp_path):
     assert "Traceback" not in errors
     assert not list((tmp_path / "prepared").rglob(".*"))
     assert not (tmp_path / "prepared" / "manifest.json").exists()
-    assert "6 patients" in run("data", "prepare", tmp_path / "cohort.csv", "--out", tmp_path / "prepared", "--quiet", *SETS)
+    assert "6 patients" in run(
+        "data", "prepare", tmp_path / "cohort.csv", "--out", tmp_path / "prepared", "--quiet", *SETS
+    )

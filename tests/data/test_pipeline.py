@@ -18,7 +18,7 @@ def order(count=9, **options):
 
 def test_each_epoch_has_every_example_once_in_another_order():
     batches = order()
-    epochs = [sum(batches[i : i + 3], []) for i in (0, 3, 6)]
+    epochs = [[x for batch in batches[i : i + 3] for x in batch] for i in (0, 3, 6)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
 

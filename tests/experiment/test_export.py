@@ -19,7 +19,8 @@ import numpy as np, tensorflow as tf
 folder, given, expected = sys.argv[1:]
 serving = tf.saved_model.load(folder).signatures["serving_default"]
 (name, spec), = serving.structured_input_signature[1].items()
-print(name, spec.shape.as_list(), spec.dtype.name, {k: v.shape.as_list() for k, v in serving.structured_outputs.items()})
+outputs = {k: v.shape.as_list() for k, v in serving.structured_outputs.items()}
+print(name, spec.shape.as_list(), spec.dtype.name, outputs)
 images = np.load(given)
 for n in (1, 3):
     (made,) = serving(**{name: tf.constant(images[:n])}).values()
@@ -48,7 +49,9 @@ def test_numbers_in_a_fresh_process_without_kerasgan(exported, finished_run, tmp
     np.save(tmp_path / "given.npy", images)
     np.save(tmp_path / "expected.npy", generator.predict(images, verbose=0))
     arguments = [exported[1][0], tmp_path / "given.npy", tmp_path / "expected.npy"]
-    done = subprocess.run([sys.executable, "-c", FRESH, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "t1 [None, 32, 32, 1] float32 {'t1e': [None, 32, 32, 1]}"
 

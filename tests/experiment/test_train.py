@@ -150,14 +150,16 @@ def test_resume_refuses_another_configuration_pair_and_data(finished_run, prepar
     experiment.prepare(cohort_csv, other, overrides=[*SMALL, "split.seed=9"], quiet=True)
     with pytest.raises(UserError, match="has changed since"):
         train(finished_run, other, resume=True)
-    with pytest.raises(UserError, match="has no run.json"):
+    with pytest.raises(UserError, match=r"has no run\.json"):
         train(tmp_path / "nothing", None, resume=True)
 
 
 def test_resume_needs_no_repeated_flags_and_may_lengthen(finished_run, prepared_folder, tmp_path):
     whole = train(tmp_path / "whole", prepared_folder, "training.epochs=3")
     parts = train(tmp_path / "parts", prepared_folder)
-    experiment.train("pairwise", pair=("t1", "t1e"), run_dir=parts, resume=True, overrides=["training.epochs=3"], quiet=True)
+    experiment.train(
+        "pairwise", pair=("t1", "t1e"), run_dir=parts, resume=True, overrides=["training.epochs=3"], quiet=True
+    )
     assert_same(state(parts), state(whole))
 
 
@@ -178,7 +180,9 @@ def test_dry_run_prints_the_settings_and_trains_nothing(prepared_folder, tmp_pat
 
 def test_bfloat16_trains_float32_weights(prepared_folder, tmp_path):
     folder = train(tmp_path / "run", prepared_folder, "training.precision=mixed_bfloat16")
-    assert {array.dtype for name, array in state(folder).items() if name.startswith("generators/0/")} == {np.dtype("f4")}
+    assert {array.dtype for name, array in state(folder).items() if name.startswith("generators/0/")} == {
+        np.dtype("f4")
+    }
     assert keras.config.dtype_policy().name == "float32", "the policy is given back"
     generator = keras.saving.load_model(folder / "generators" / "t1_to_t1e.keras", safe_mode=True)
     assert generator.get_layer("down1").compute_dtype == "bfloat16"
@@ -222,7 +226,10 @@ def test_a_group_keeps_finished_runs_and_resumes_begun_ones(finished_run, prepar
     group = tmp_path / "group"
     shutil.copytree(finished_run, group / "t1-t1e")
     shutil.copytree(finished_run, group / "t1-t2")
-    begun = json.loads((group / "t1-t2" / "run.json").read_text()) | {"finished": False, "target": {"pair": ["t1", "t2"]}}
+    begun = json.loads((group / "t1-t2" / "run.json").read_text()) | {
+        "finished": False,
+        "target": {"pair": ["t1", "t2"]},
+    }
     (group / "t1-t2" / "run.json").write_text(json.dumps(begun))
     asked = []
     monkeypatch.setattr(

@@ -57,7 +57,9 @@ def test_a_white_generator_gives_the_sources_white(t1):
 
 
 def test_nifti_in_nifti_out(finished_run, t1, tmp_path):
-    out = experiment.translate(finished_run, t1, tmp_path / "new" / "t1e.nii.gz", source="T1", target="t1ce", quiet=True)
+    out = experiment.translate(
+        finished_run, t1, tmp_path / "new" / "t1e.nii.gz", source="T1", target="t1ce", quiet=True
+    )
     made, source = nibabel.load(out), nibabel.load(t1)
     assert made.shape == SHAPE
     np.testing.assert_allclose(made.affine, AFFINE)
@@ -68,7 +70,9 @@ def test_nifti_in_nifti_out(finished_run, t1, tmp_path):
 
 
 def test_the_volume_is_what_the_generator_makes_of_each_slice(finished_run, t1, tmp_path):
-    out = experiment.translate(finished_run, t1, tmp_path / "t1e.nii.gz", source="t1", target="t1e", view="coronal", quiet=True)
+    out = experiment.translate(
+        finished_run, t1, tmp_path / "t1e.nii.gz", source="t1", target="t1e", view="coronal", quiet=True
+    )
     generator = keras.saving.load_model(finished_run / "generators" / "t1_to_t1e.keras", safe_mode=True)
     volume = read_volume(str(t1))
     low, high = slices.intensity_range(volume.data, (0.0, 99.5))

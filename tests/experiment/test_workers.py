@@ -41,7 +41,13 @@ def free_ports(count):
 @pytest.mark.slow
 def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(prepared_folder, tmp_path):
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    overrides = [*SMALL, "training.epochs=2", "training.strategy=multiworker", "training.validate_every=1", "training.keep=best"]
+    overrides = [
+        *SMALL,
+        "training.epochs=2",
+        "training.strategy=multiworker",
+        "training.validate_every=1",
+        "training.keep=best",
+    ]
     processes = []
     for index in range(2):
         folder = tmp_path / f"worker{index}"
@@ -63,11 +69,18 @@ def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(prepared_
     assert not (tmp_path / "worker1" / "run").exists()
 
     # The same run in one process: 36 slices in batches of 4, whose mean gradients the workers share out.
-    single = experiment.train("pairwise", pair=("t1", "t1e"), data=prepared_folder, run_dir=tmp_path / "single",
-                              overrides=[*SMALL, "training.epochs=2"], quiet=True)
-    with np.load(single / "checkpoints" / "latest.npz") as expected, np.load(
-        tmp_path / "worker0" / "run" / "checkpoints" / "latest.npz"
-    ) as found:
+    single = experiment.train(
+        "pairwise",
+        pair=("t1", "t1e"),
+        data=prepared_folder,
+        run_dir=tmp_path / "single",
+        overrides=[*SMALL, "training.epochs=2"],
+        quiet=True,
+    )
+    with (
+        np.load(single / "checkpoints" / "latest.npz") as expected,
+        np.load(tmp_path / "worker0" / "run" / "checkpoints" / "latest.npz") as found,
+    ):
         for name in (name for name in trained if name.startswith("generators/0")):
             np.testing.assert_allclose(found[name], expected[name], atol=1e-3, err_msg=name)
 

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from toy import numbers, toy
 
+from kerasgan.experiment.devices import strategy_for
 from kerasgan.gan import losses, penalties
 from kerasgan.gan.model import AdversarialModel, Game
 
@@ -115,8 +116,7 @@ def test_two_replicas_make_the_same_update_as_one_device():
     single.noise = lambda size: tf.ones((size, 3))
     single.fit(tf.data.Dataset.from_tensors(whole).repeat(), steps_per_epoch=3, verbose=0, shuffle=False)
 
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with strategy_for("mirrored").scope():
         double = toy(critic_steps=1)
     double.noise = lambda size: tf.ones((size, 3))
     double.fit(tf.data.Dataset.from_tensors(whole).repeat(), steps_per_epoch=3, verbose=0, shuffle=False)

@@ -144,8 +144,8 @@ def test_history_of_a_killed_and_resumed_run_is_that_of_an_uninterrupted_one(tmp
     train(whole, toy(), epochs=4, callbacks=history(whole))
     with pytest.raises(Killed):
         train(parts, toy(), epochs=4, callbacks=[*history(parts), At(2, 1, kill)])
+    stop = At(2, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Stopped):
-        stop = At(2, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
         train(parts, toy(), epochs=4, resume=True, callbacks=[*history(parts), stop])
     train(parts, toy(), epochs=4, resume=True, callbacks=history(parts))
     assert rows(parts) == rows(whole)

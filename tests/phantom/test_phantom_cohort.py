@@ -179,7 +179,7 @@ def test_files_hold_the_simulated_arrays(three):
         assert file.header.get_xyzt_units()[0] == "mm"
 
 
-def test_two_processes_write_the_bytes_of_one(three, tmp_path):
+def test_two_workers_write_the_bytes_of_one(three, tmp_path):
     again = simulate_cohort(tmp_path / "again", patients=3, missing={"t2": 0.34}, **SMALL | {"workers": 2})
     assert bytes_of(again) == bytes_of(three)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -34,9 +35,10 @@ def load_pairs(prepared: Prepared, subset: str, partition: int, pair: tuple[str,
     return Pairs(m, n, everything["segmentation"].numpy()[..., 0] > 0)
 
 
-def translator(generator: Callable[..., tf.Tensor], batch_size: int = 16) -> Callable[[np.ndarray], np.ndarray]:
+def translator(generator: keras.Model, batch_size: int = 16) -> Callable[[np.ndarray], np.ndarray]:
     """A function from slices (n, size, size) to translated slices, batch by batch, in one traced graph."""
-    call = tf.function(lambda images: generator(images, training=False), reduce_retracing=True)
+    signature = tf.TensorSpec(generator.input_shape, tf.float32)
+    call = tf.function(lambda images: generator(images, training=False), input_signature=[signature])
 
     def translate(images: np.ndarray) -> np.ndarray:
         pieces = [images[i : i + batch_size, ..., None] for i in range(0, len(images), batch_size)]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -26,9 +27,9 @@ SAMPLES = 4  # slices in a sample picture
 class PairwiseTask:
     """Trains the GAN of `pair` (canonical modalities m, n) on a partition of a prepared data set."""
 
-    # What decides which epoch is best: the mean validation PSNR of both directions, whole image (Table 6's first column).
-    monitor = "psnr"
-    panels = {
+    # What decides which epoch is best: the mean validation PSNR of both directions, whole image, as Table 6 begins.
+    monitor: ClassVar = "psnr"
+    panels: ClassVar = {
         "losses": ["generator_loss", "discriminator_n_loss", "discriminator_m_loss"],
         "L1 (eq. 4)": ["l1"],
         "validation PSNR, dB": ["psnr", "psnr_tumour"],

@@ -1,0 +1,48 @@
+"""`scripts/benchmark [--quick] [--out FILE] [NAME ...]`: every benchmark, or those named, as one Markdown table."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from kerasgan.startup import load_tensorflow
+
+load_tensorflow()  # before the modules below import it
+
+from benchmarks import feeding, machine, prepare, step, translate  # noqa: E402
+from benchmarks.timing import Row  # noqa: E402
+
+BENCHMARKS = {
+    "step": step.rows,
+    "feeding": feeding.rows,
+    "prepare": prepare.rows,
+    "translate": translate.rows,
+}
+HEADER = ("benchmark", "what", "measured", "kerasgan is faster by", "expected")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="scripts/benchmark", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table to this file too")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; the numbers mean nothing")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    head = machine.describe() + ("; --quick, numbers mean nothing" if given.quick else "")
+    names = [name for name in BENCHMARKS if name in (given.names or BENCHMARKS)]
+    text = f"{head}\n\n{markdown([(name, row) for name in names for row in BENCHMARKS[name](given.quick)])}\n"
+    print(text, end="")
+    if given.out:
+        given.out.write_text(text, encoding="utf-8")
+
+
+def markdown(rows: Sequence[tuple[str, Row]]) -> str:
+    """(benchmark, row) as a Markdown table."""
+    lines = [HEADER, ("---",) * len(HEADER)]
+    lines += [(name, row.what, f"{row.value:.4g} {row.unit}", str(row.ratio or ""), row.expected) for name, row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+if __name__ == "__main__":
+    main()

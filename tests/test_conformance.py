@@ -1,0 +1,97 @@
+"""What every model of the package has to do, and the five places in which it has to be."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kerasgan.cli.train import train as train_group
+from kerasgan.data.prepare import open_prepared
+from kerasgan.experiment.configuration import settings_of
+from kerasgan.experiment.training import TASKS
+from kerasgan.gan import checkpoint
+from kerasgan.gan.checkpoint import Position
+from kerasgan.papers import MODELS
+from kerasgan.settings import configs_folder
+
+ROOT = Path(__file__).parents[1]
+TARGETS = {"pairwise": ("t1", "t1e")}  # what each model is trained on here
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return request.param
+
+
+@pytest.fixture
+def task(model, prepared_folder, small_overrides):
+    settings = settings_of(model, overrides=small_overrides)
+    return TASKS[model](settings, open_prepared(prepared_folder, settings.data), TARGETS[model])
+
+
+def test_registries_agree():
+    assert MODELS.keys() == TASKS.keys() == TARGETS.keys()
+    assert {path.stem for path in configs_folder().glob("*.yaml")} == MODELS.keys()
+
+
+def test_the_module_cites_its_paper_and_says_what_to_expect(model):
+    text = importlib.import_module(MODELS[model].module).__doc__
+    for part in (MODELS[model].doi, "Command:", "Published:", "Deviations:"):
+        assert part in text
+
+
+def test_it_has_a_command_a_readme_row_and_tests(model):
+    assert model in train_group.commands
+    card = MODELS[model]
+    (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{model}` |")]
+    for part in (card.doi, card.module.replace(".", "/"), f"configs/{model}.yaml", card.command):
+        assert part in row
+    assert list((ROOT / "tests" / "papers" / model).glob("test_*.py"))
+    assert f"`{model}`" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_one_step_moves_every_weight_and_reports_finite_losses(task):
+    network = task.build()
+    before = checkpoint.values(network.state())
+    logs = network.train_step(next(iter(task.batches(Position()))))
+    assert all(np.isfinite(float(value)) for value in logs.values())
+    after = checkpoint.values(network.state())
+    for player in network.players:
+        names = [name for name in before if name.startswith(f"{player}/") and "optimizer" not in name]
+        assert len(names) >= len(network.trainable_of(player)) > 0
+        assert all(not np.array_equal(before[name], after[name]) for name in names), player
+
+
+def test_the_seed_decides_the_weights_and_the_batches(task, model, prepared_folder, small_overrides):
+    settings = settings_of(model, overrides=[*small_overrides, "training.seed=2"])
+    other = TASKS[model](settings, task.prepared, TARGETS[model])
+
+    def numbers(each):
+        state = checkpoint.values(each.build().state())
+        batch = next(iter(each.batches(Position())))
+        return state, {name: value.numpy() for name, value in batch.items()}
+
+    (state, batch), (again, same), (moved, another) = numbers(task), numbers(task), numbers(other)
+    assert all(np.array_equal(state[name], again[name]) for name in state)
+    assert all(np.array_equal(batch[name], same[name]) for name in batch)
+    assert any(not np.array_equal(state[name], moved[name]) for name in state)
+    assert any(not np.array_equal(batch[name], another[name]) for name in batch)
+
+
+def test_an_epoch_has_the_steps_it_announces(task):
+    steps = task.steps_per_epoch()
+    sizes = [len(next(iter(batch.values()))) for batch in task.batches(Position()).take(2 * steps)]
+    assert sum(sizes[:steps]) == task.count == sum(sizes[steps:])
+
+
+def test_state_survives_a_checkpoint(task, tmp_path):
+    network = task.build()
+    network.train_step(next(iter(task.batches(Position()))))
+    checkpoint.save(tmp_path / "latest.npz", network.state(), Position(1, 2, 3.0))
+    before = checkpoint.values(network.state())
+    fresh = task.build()
+    assert checkpoint.restore(tmp_path / "latest.npz", fresh.state()) == Position(1, 2, 3.0)
+    after = checkpoint.values(fresh.state())
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert any("optimizer" in name and np.any(before[name]) for name in before), "moments are part of it"
