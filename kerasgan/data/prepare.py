@@ -30,7 +30,7 @@ from kerasgan.data.splits import SUBSETS, check_disjoint, partition_patients
 from kerasgan.data.volumes import Volume, read_volumes, split_source
 from kerasgan.errors import UserError
 from kerasgan.files import write_text
-from kerasgan.settings import Section, differences, validate
+from kerasgan.settings import Section, differences, flat, validate
 
 FORMAT = 1
 
@@ -108,9 +108,11 @@ def open_prepared(folder: Path, slicing: SliceSettings | None = None) -> Prepare
         raise UserError(f"{folder} has no manifest.json; {advice}")
     manifest = _read_manifest(path)
     if slicing is not None and (other := differences(manifest.slicing, slicing)):
+        own = flat(manifest.slicing)
+        flags = " ".join(f"--set data.{key}={json.dumps(own[key])}" for key in own if own[key] != flat(slicing)[key])
         raise UserError(
-            f"{folder} was prepared with other settings ({'; '.join(other)} as configured); prepare the cohort into "
-            "another folder, or configure what it was prepared with"
+            f"{folder} was prepared with other settings ({'; '.join(other)} as configured); use what it was prepared "
+            f"with, {flags}, or prepare the cohort into another folder"
         )
     for partition in manifest.partitions:
         check_disjoint(partition, str(path))
