@@ -40,10 +40,8 @@ class Run:
         write_text(self.folder / "environment.json", json.dumps(environment, indent=1))
         self._write_state()
 
-    def mark_finished(self) -> "Run":
-        run = replace(self, finished=True)
-        run._write_state()
-        return run
+    def mark_finished(self) -> None:
+        replace(self, finished=True)._write_state()
 
     def _write_state(self) -> None:
         content = {name: value for name, value in asdict(self).items() if name != "folder"}

@@ -49,28 +49,9 @@ def train(
         dry_run: check and print everything, train nothing.
         quiet: no progress bars, no output.
     """
+    options = {"data": data, "config": config, "overrides": overrides, "profile": profile, "quiet": quiet}
     if [name.lower() for name in pair] == ["all"]:
-        group = Path(run_dir or Path("runs") / model / "all")
-        for m, n in ALL_PAIRS:
-            folder = group / f"{m}-{n}"
-            begun = (folder / "run.json").is_file()
-            if begun and not resume:
-                raise UserError(f"{folder} holds a run; go on with the group by --resume, or give another --run-dir")
-            if begun and open_run(folder, finished=False).finished:
-                continue
-            train(
-                model,
-                pair=(m, n),
-                data=data,
-                config=None if begun else config,
-                overrides=overrides,
-                profile=None if begun else profile,
-                run_dir=folder,
-                resume=begun,
-                dry_run=dry_run,
-                quiet=quiet,
-            )
-        return group
+        return _train_group(model, Path(run_dir or Path("runs") / model / "all"), resume, dry_run, options)
     names = _pair(pair)
     folder = Path(run_dir or Path("runs") / model / "-".join(names))
     before = _run_to_resume(folder, model, names) if resume else None
@@ -79,6 +60,25 @@ def train(
     settings = _settings(before, model, config, profile, overrides)
     prepared = _data(before, data, settings, quiet)
     return _train_one(model, names, folder, before, settings, prepared, dry_run, quiet)
+
+
+def _train_group(model: str, group: Path, resume: bool, dry_run: bool, options: dict) -> Path:
+    """The six pairs one after another; what would stop any of them is found before the first is trained."""
+    begun = {pair: (group / "-".join(pair) / "run.json").is_file() for pair in ALL_PAIRS}
+    if any(begun.values()) and not resume:
+        raise UserError(f"{group} holds runs; go on with the group by --resume, or give another --run-dir")
+    rounds = (True,) if dry_run else (True, False)
+    for only_checked in rounds:
+        for pair in ALL_PAIRS:
+            folder = group / "-".join(pair)
+            if begun[pair] and open_run(folder, finished=False).finished:
+                continue
+            # A run that was begun has its own settings; the options given may be those of a new one.
+            own = {"config": None, "profile": None} if begun[pair] else {}
+            quiet = options["quiet"] or (only_checked and not dry_run)
+            more = {"run_dir": folder, "resume": begun[pair], "dry_run": only_checked, "quiet": quiet}
+            train(model, pair=pair, **options | own | more)
+    return group
 
 
 def _train_one(
@@ -97,7 +97,8 @@ def _train_one(
     replicas, chief = strategy.num_replicas_in_sync, devices.is_chief()
     task = TASKS[model](settings, prepared, names)
     if dry_run:
-        click.echo(dump(settings), nl=False)
+        if not quiet:
+            click.echo(dump(settings), nl=False)
         say(f"would train {model} {'-'.join(names)} into {folder}: {task.steps_per_epoch(replicas)} steps an epoch")
         return folder
     run = Run(
@@ -128,8 +129,8 @@ def _train_one(
         if chief:
             table = task.finish(folder)
     if chief:
-        run = run.mark_finished()
         write_page(folder, f"{model} {' and '.join(names)}", run.origin, task.panels)
+        run.mark_finished()
         say(f"{table}\n\nrun: {folder}")
     return folder
 

@@ -210,8 +210,9 @@ def test_pair_all_trains_six_runs_and_resumes_the_group(prepared_folder, tmp_pat
     group = tmp_path / "group"
     asked = []
 
-    def one(model, names, folder, before, *rest):
-        asked.append((folder.name, before is not None))
+    def one(model, names, folder, before, settings, prepared, dry_run, quiet):
+        if not dry_run:
+            asked.append((folder.name, before is not None))
         return folder
 
     monkeypatch.setattr("kerasgan.experiment.training._train_one", one)
@@ -232,10 +233,12 @@ def test_a_group_keeps_finished_runs_and_resumes_begun_ones(finished_run, prepar
     }
     (group / "t1-t2" / "run.json").write_text(json.dumps(begun))
     asked = []
-    monkeypatch.setattr(
-        "kerasgan.experiment.training._train_one",
-        lambda model, names, folder, before, *rest: asked.append((folder.name, before is not None)),
-    )
+
+    def one(model, names, folder, before, settings, prepared, dry_run, quiet):
+        if not dry_run:
+            asked.append((folder.name, before is not None))
+
+    monkeypatch.setattr("kerasgan.experiment.training._train_one", one)
     with pytest.raises(UserError, match="go on with the group by --resume"):
         train(group, prepared_folder, pair=("all",))
     train(group, prepared_folder, pair=("all",), resume=True)
@@ -249,3 +252,17 @@ def test_augmentation_changes_the_run_and_is_repeated_by_the_seed(finished_run, 
     one, two = (train(tmp_path / name, prepared_folder, *options) for name in "ab")
     assert_same(state(one), state(two))
     assert not np.array_equal(state(one)["generators/0/000"], state(finished_run)["generators/0/000"])
+
+
+def test_a_group_checks_every_pair_before_it_trains_the_first(cohort_csv, tmp_path):
+    """A cohort without any T2: the second pair could not be trained, so the first is not either."""
+    rows = [line.split(",") for line in cohort_csv.read_text().splitlines()]
+    column = rows[1].index("t2")
+    bare = tmp_path / "bare.csv"
+    bare.write_text(
+        "\n".join(",".join(cell for i, cell in enumerate(row) if i != column or row[0][0] == "#") for row in rows)
+    )
+    experiment.prepare(bare, tmp_path / "prepared", overrides=SMALL, quiet=True)
+    with pytest.raises(UserError, match="has all of t1, t2"):
+        train(tmp_path / "group", tmp_path / "prepared", pair=("all",))
+    assert not (tmp_path / "group").exists()
