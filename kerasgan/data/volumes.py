@@ -6,7 +6,6 @@ views: reorientation is a matter of strides, so nothing is copied. 240 x 240 x 1
 nibabel's ``get_fdata`` about 60 ms.
 """
 
-import importlib
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from gzip import BadGzipFile
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import nibabel
 import numpy as np
@@ -25,6 +23,7 @@ from nibabel import orientations
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike
 
+from kerasgan.data import metaimage
 from kerasgan.errors import UserError
 from kerasgan.files import written_aside
 
@@ -33,7 +32,6 @@ CORNER_TOLERANCE = 0.1  # mm; grids of one patient differ by rounding (float32 q
 _LARGEST_HEADER = 540  # bytes, NIfTI-2
 _LARGEST_DEFLATE_RATIO = 1032  # of the format, RFC 1951: 258 bytes from 2 bits
 _RAS = orientations.axcodes2ornt("RAS")
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +144,7 @@ def read_geometry(source: str | Path) -> Geometry:
     """The stored grid of a source from its header alone."""
     path, channel = split_source(source)
     if _suffix(path) == ".mha":
-        shape, affine = _metaimage_header(path)
+        shape, affine = metaimage.read_header(path)
     else:
         header = _header(_read_header(path), path)
         shape, affine = header.shape, header.affine
@@ -210,7 +208,10 @@ def _attempt(path: Path) -> _Stored | UserError:
 
 
 def _decode(path: Path) -> _Stored:
-    return _decode_metaimage(path) if _suffix(path) == ".mha" else _decode_nifti(path)
+    if _suffix(path) == ".mha":
+        voxels, affine = metaimage.read(path)
+        return _Stored(voxels, affine, slope=1.0, intercept=0.0)
+    return _decode_nifti(path)
 
 
 def _decode_nifti(path: Path) -> _Stored:
@@ -360,53 +361,3 @@ def _nifti(stored: np.ndarray, affine: np.ndarray, path: Path) -> bytes:
 
 def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-# ---- MetaImage ------------------------------------------------------------------------------------------------------
-
-
-def _simpleitk(path: Path) -> ModuleType:
-    try:
-        return importlib.import_module("SimpleITK")
-    except ImportError as error:
-        raise UserError(f"{path} is a MetaImage file, which needs SimpleITK: pip install 'kerasgan[mha]'") from error
-
-
-def _metaimage_header(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
-    reader = _open_metaimage(path)
-    return reader.GetSize(), _ras_affine(reader)
-
-
-def _decode_metaimage(path: Path) -> _Stored:
-    reader = _open_metaimage(path)
-    try:
-        # SimpleITK's arrays have the slowest axis first
-        voxels = _simpleitk(path).GetArrayFromImage(reader.Execute()).transpose()
-    except RuntimeError as error:
-        raise UserError(f"{path} is truncated or damaged: copy or download it again") from error
-    return _Stored(voxels, _ras_affine(reader), 1.0, 0.0)
-
-
-def _open_metaimage(path: Path) -> Any:
-    reader = _simpleitk(path).ImageFileReader()
-    if not path.is_file():
-        raise UserError(f"no such file: {path}")
-    try:
-        reader.SetFileName(str(path))
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise UserError(f"{path} is no MetaImage file: its header cannot be read") from error
-    if reader.GetNumberOfComponents() != 1:
-        raise UserError(f"{path} has {reader.GetNumberOfComponents()} numbers per voxel: expected one")
-    return reader
-
-
-def _ras_affine(reader: Any) -> np.ndarray:
-    dimensions = reader.GetDimension()
-    if dimensions < 3:
-        return np.eye(4)  # the shape is refused by `_spatial`
-    affine = np.eye(4)
-    direction = np.reshape(reader.GetDirection(), (dimensions, dimensions))[:3, :3]
-    affine[:3, :3] = direction * reader.GetSpacing()[:3]
-    affine[:3, 3] = reader.GetOrigin()[:3]
-    return _LPS_TO_RAS @ affine
