@@ -1,6 +1,8 @@
 """Files that are whole or not there: written aside in the same folder, then renamed."""
 
+import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +16,42 @@ def written_aside(path: Path) -> Iterator[Path]:
     It keeps the suffixes of `path`, by which writers choose their format.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f".*.{glob.escape(path.name)}"):
+        if _is_left_over(stale):
+            remove(stale)
     aside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield aside
         os.replace(aside, path)
     finally:
-        if aside.is_dir():
-            shutil.rmtree(aside)
-        aside.unlink(missing_ok=True)
+        remove(aside)
+
+
+def remaining(folder: Path) -> list[Path]:
+    """What is in a folder but for what killed writers left."""
+    return [entry for entry in folder.iterdir() if not _is_left_over(entry)]
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a path was being written by a process that is no more."""
+    match = re.match(r"\.(\d+)\.", path.name)
+    if not match or int(match[1]) == os.getpid():
+        return False
+    try:
+        os.kill(int(match[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
 
 
 def write_text(path: Path, text: str) -> None:

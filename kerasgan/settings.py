@@ -66,11 +66,11 @@ def load(schema: type[S], path: Path, profile: str = "full", overrides: Iterable
     The `profiles` key of the file maps a profile's name to the values it changes; `full` is the file as it stands.
     """
     content = read_yaml(path)
-    profiles = {"full": {}, **(content.pop("profiles", None) or {})}
+    profiles = {"full": {}, **_mapping(content.pop("profiles", None) or {}, f"{path}: profiles")}
     if profile not in profiles:
         raise UserError(f"{path} has no profile {profile!r}; {nearest(profile, profiles)}")
     keys = dotted_keys(schema)
-    for key, value in _flatten(profiles[profile]).items():
+    for key, value in _flatten(_mapping(profiles[profile], f"{path}: profile {profile}")).items():
         _assign(content, key, value, keys, f"{path}, profile {profile}")
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -132,12 +132,18 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _assign(content: dict[str, Any], key: str, value: Any, keys: list[str], where: str) -> None:
-    if key not in keys and not any(key.startswith(f"{known}.") for known in keys):
+    if key not in keys:
         raise UserError(f"{where}: unknown key {key!r}; {_nearest_key(key, keys)}")
     *sections, last = key.split(".")
     for section in sections:
-        content = content.setdefault(section, {})
+        content = _mapping(content.setdefault(section, {}), f"{where}: {section}")
     content[last] = value
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"{what}: expected a mapping of keys, got {type(value).__name__}")
+    return value
 
 
 def _nearest_key(key: str, keys: list[str]) -> str:

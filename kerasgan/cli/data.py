@@ -38,15 +38,11 @@ def index(folder, out, layout, labels, columns) -> None:
     Example:
         kerasgan data index BraTS2021/ --out cohort.csv --labels idh.csv --label-column idh
     """
-    from kerasgan.data import indexers
-    from kerasgan.data.cohort import merge_labels, write_cohort
+    from kerasgan.data.indexers import index_to_csv
 
     if bool(labels) != bool(columns):
         raise UserError("--labels and --label-column go together: the table, and which of its columns to take")
-    cohort = indexers.index(folder, layout)
-    if labels:
-        cohort = merge_labels(cohort, labels, columns)
-    write_cohort(cohort, out)
+    cohort = index_to_csv(folder, out, layout, labels, columns)
     click.echo(
         f"{out}: {len(cohort.visits)} visits of {len({v.patient for v in cohort.visits})} patients; {cohort.origin}"
     )
@@ -65,7 +61,7 @@ def check(cohort, quiet) -> None:
     from kerasgan.data.check import check_cohort
     from kerasgan.data.cohort import read_cohort
 
-    visits = read_cohort(cohort)
+    visits = read_cohort(cohort, must_exist=False)
     with tqdm(total=len(visits.visits), desc="check", unit="visit", disable=quiet) as bar:
         findings = check_cohort(visits, progress=lambda name: bar.update())
     for finding in findings:
@@ -75,7 +71,7 @@ def check(cohort, quiet) -> None:
         raise UserError(
             f"{errors} of these would stop `kerasgan data prepare`; mend the files or take them out of {cohort}"
         )
-    click.echo(f"{cohort}: nothing would fail")
+    click.echo(f"{cohort}: every file can be used; whether tumours are large enough for the slices, prepare finds out")
 
 
 @data.command()

@@ -27,5 +27,5 @@ def export(run, to, warmup) -> None:
     from kerasgan import experiment
 
     for version in experiment.export(run, to, warmup=warmup):
-        requests = (version / "assets.extra").is_dir()
-        click.echo(f"{version}{'' if requests else ' (without warm-up requests: pip install kerasgan[serving])'}")
+        hint = warmup is None and not (version / "assets.extra").is_dir()
+        click.echo(f"{version}{' (without warm-up requests: pip install kerasgan[serving])' if hint else ''}")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kerasgan.cli import options
+from kerasgan.data.modalities import canonical
 from kerasgan.errors import UserError
 
 
@@ -55,6 +56,6 @@ def phantom(out, patients, seed, grid, idh_fraction, strength, missing, workers,
 def _fraction(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
-        return name, float(value)
+        return canonical(name), float(value)
     except ValueError:
         raise UserError(f"--missing expects MODALITY=FRACTION such as t2=0.06, got {text!r}") from None

@@ -6,6 +6,7 @@ import sys
 import click
 
 from kerasgan.cli import options
+from kerasgan.errors import UserError
 
 
 @click.group()
@@ -63,6 +64,8 @@ def pairwise(pair, data, config, overrides, profile, run_dir, resume, seed, prec
             dry_run=dry_run,
             quiet=quiet,
         )
+    except KeyboardInterrupt:  # before the first step or after the last one
+        raise UserError("interrupted; the same command goes on, with --resume if the run had begun") from None
     except Stopped as stopped:
         click.echo(f"{stopped}; the same command with --resume goes on", err=True)
         # By convention 128 + the signal: 143 for SIGTERM, 130 for Ctrl-C.

@@ -10,7 +10,7 @@ from kerasgan.errors import UserError
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("source_path", metavar="INPUT", type=click.Path(exists=True, path_type=Path))
+@click.argument("source_path", metavar="INPUT")  # a path, or FILE.nii.gz#2 for a channel of a 4-D file
 @click.option("--from", "source", help="The modality of INPUT.")
 @click.option("--to", "target", help="The modality to make.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="NIfTI file, or a folder.")
@@ -22,8 +22,9 @@ from kerasgan.errors import UserError
     show_default=True,
     help="Along which slices; mean: of all that the run was trained on.",
 )
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
 @options.quiet
-def translate(run, source_path, source, target, out, fill_missing, view, quiet) -> None:
+def translate(run, source_path, source, target, out, fill_missing, view, force, quiet) -> None:
     """Translate a NIfTI volume, every patient of a folder, or the missing cells of a cohort CSV.
 
     \b
@@ -39,10 +40,8 @@ def translate(run, source_path, source, target, out, fill_missing, view, quiet) 
     from kerasgan import experiment
 
     if fill_missing:
-        made = experiment.fill_missing(run, source_path, out, view=view, quiet=quiet)
-    elif source_path.is_dir():
-        experiment.translate_folder(run, source_path, out, source=source, target=target, view=view, quiet=quiet)
-        made = out
-    else:
-        made = experiment.translate(run, source_path, out, source=source, target=target, view=view, quiet=quiet)
-    click.echo(made)
+        click.echo(experiment.fill_missing(run, source_path, out, view=view, force=force, quiet=quiet))
+        return
+    work = experiment.translate_folder if Path(source_path).is_dir() else experiment.translate
+    work(run, source_path, out, source=source, target=target, view=view, force=force, quiet=quiet)
+    click.echo(out)

@@ -1,19 +1,16 @@
 """Would a cohort's files work? Reads every one of them wholly and says per visit what is wrong or unusual."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from kerasgan.data.cohort import Cohort, Visit
 from kerasgan.data.modalities import DISPLAY, MODALITIES, SEGMENTATION
-from kerasgan.data.volumes import Volume, disagreement, read_each
+from kerasgan.data.volumes import Volume, disagreement, labels_of, read_each
 from kerasgan.errors import UserError
+from kerasgan.threads import thread_pool
 
 THICK = 3.0  # mm; BraTS has 1 mm, 2-D clinical protocols 5 mm and more
 ANISOTROPIC = 2.0  # longest over shortest side of a voxel
@@ -48,7 +45,7 @@ def check_cohort(
     used_twice = _used_twice(cohort)
     reads: list[_Read] = []
     # Threads do: decompression and NumPy release the interpreter lock.
-    with ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 8)) as pool:
+    with thread_pool(workers) as pool:
         for visit, read in zip(cohort.visits, pool.map(_check_visit, cohort.visits), strict=True):
             reads.append(read)
             if progress:
@@ -143,12 +140,11 @@ def _grid_errors(volumes: Mapping[str, Volume]) -> list[str]:
 
 
 def _segmentation_errors(volume: Volume) -> list[str]:
-    data = volume.data
-    if not data.any():
-        return [f"the segmentation is empty (every voxel is 0): {volume.source}"]
-    if data.min() < 0 or (data.dtype.kind == "f" and (data != np.rint(data)).any()):
-        return [f"the segmentation has values other than labels 0, 1, 2, ...: {volume.source}"]
-    return []
+    try:
+        labels = labels_of(volume)
+    except UserError as error:
+        return [str(error)]
+    return [] if labels.any() else [f"the segmentation is empty (every voxel is 0): {volume.source}"]
 
 
 def _check_intensities(name: str, volume: Volume) -> tuple[list[str], list[str]]:

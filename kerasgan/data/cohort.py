@@ -84,14 +84,17 @@ class _Table(NamedTuple):
     rows: list[tuple[int, dict[str, str]]]
 
 
-def read_cohort(path: str | Path) -> Cohort:
-    """The cohort of a CSV; UserError with the line for what cannot be used, files that do not exist included."""
+def read_cohort(path: str | Path, must_exist: bool = True) -> Cohort:
+    """The cohort of a CSV; UserError with the line for what cannot be used, files that do not exist included.
+
+    With `must_exist` False such files are let through, for a check to report them all.
+    """
     table = _read_table(Path(path))
     columns = _columns(table)
     visits: dict[str, Visit] = {}
     lines: dict[str, int] = {}
     for line, row in table.rows:
-        visit = _visit(row, columns, table.path, line)
+        visit = _visit(row, columns, table.path, line, must_exist)
         if visit.name in visits:
             raise UserError(f"{path}, line {line}: {visit.name} stands in line {lines[visit.name]} already, delete one")
         visits[visit.name], lines[visit.name] = visit, line
@@ -231,22 +234,23 @@ def _refuse_images(column: str, values: Iterable[str], path: Path) -> None:
         raise UserError(f"{path}: column {column!r} holds images ({image}) but names no modality: {hint}")
 
 
-def _visit(row: dict[str, str], columns: dict[str, str], path: Path, line: int) -> Visit:
+def _visit(row: dict[str, str], columns: dict[str, str], path: Path, line: int, must_exist: bool) -> Visit:
     cells = {kind: row[name] for name, kind in columns.items() if kind != "label" and row[name]}
     labels = {name: row[name] for name, kind in columns.items() if kind == "label" and row[name]}
     try:
-        sources = {kind: _existing(cells[kind], path.parent) for kind in (*MODALITIES, SEGMENTATION) if kind in cells}
+        kinds = [kind for kind in (*MODALITIES, SEGMENTATION) if kind in cells]
+        sources = {kind: _absolute(cells[kind], path.parent, must_exist) for kind in kinds}
         segmentation = sources.pop(SEGMENTATION, None)
         return Visit(cells.get("patient", ""), cells.get("visit", ""), sources, segmentation, labels)
     except UserError as error:
         raise UserError(f"{path}, line {line}: {error}") from error
 
 
-def _existing(source: str, folder: Path) -> str:
-    """A cell's source with an absolute path; UserError if there is no such file."""
+def _absolute(source: str, folder: Path, must_exist: bool) -> str:
+    """A cell's source with an absolute path; with `must_exist`, UserError if there is no such file."""
     file, channel = split_source(source)
     absolute = os.path.abspath(folder / file)
-    if not os.path.isfile(absolute):
+    if must_exist and not os.path.isfile(absolute):
         raise UserError(f"no such file: {source} (relative paths start at the CSV's folder)")
     return absolute if channel is None else f"{absolute}#{channel}"
 

@@ -8,11 +8,11 @@ share, and what this package uses, is tumour = label > 0.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kerasgan.data.cohort import Cohort, Visit, merge_labels
+from kerasgan.data.cohort import Cohort, Visit, merge_labels, write_cohort
 from kerasgan.data.modalities import MODALITIES, SEGMENTATION, canonical, kind_of_file
 from kerasgan.data.volumes import volume_stem
 from kerasgan.errors import UserError, nearest
@@ -50,6 +50,17 @@ def index(folder: str | Path, layout: str | None = None) -> Cohort:
     if layout not in INDEXERS:
         raise UserError(f"unknown layout {layout!r}: {nearest(layout, INDEXERS)}")
     return INDEXERS[layout](folder.resolve())
+
+
+def index_to_csv(
+    folder: Path, out: Path, layout: str | None = None, labels: Path | None = None, columns: Sequence[str] = ()
+) -> Cohort:
+    """Index `folder`, merge the label `columns` of the table `labels`, and write the cohort CSV `out`."""
+    cohort = index(folder, layout)
+    if labels:
+        cohort = merge_labels(cohort, labels, columns)
+    write_cohort(cohort, out)
+    return cohort
 
 
 def index_brats(folder: Path) -> Cohort:

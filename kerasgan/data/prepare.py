@@ -9,28 +9,27 @@ Restartable: each finished visit is journalled; a second run reads the sources' 
 
 import hashlib
 import json
-import os
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Strict
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kerasgan.data import records, slices
 from kerasgan.data.cohort import Cohort, Visit
 from kerasgan.data.settings import SliceSettings, SplitSettings
 from kerasgan.data.splits import SUBSETS, check_disjoint, partition_patients
-from kerasgan.data.volumes import Volume, read_volumes, split_source
+from kerasgan.data.volumes import Volume, labels_of, read_volumes, split_source
 from kerasgan.errors import UserError
-from kerasgan.files import write_text
+from kerasgan.files import remaining, write_text
 from kerasgan.settings import Section, differences, flat, validate
+from kerasgan.threads import thread_pool
 
 FORMAT = 1
 
@@ -49,6 +48,7 @@ class PreparedVisit(Section):
     affine: list[list[float]]
     orientation: str
     slices: list[Annotated[tuple[str, int, int], Strict(False)]]  # (view, index, tumour pixels) in the shard's order
+    size: int  # of the shard in bytes
 
 
 class Manifest(Section):
@@ -84,19 +84,21 @@ class Prepared:
         found = [
             visit
             for visit in self.manifest.visits
-            if visit.patient in patients and all(modality in visit.ranges for modality in modalities)
+            if visit.patient in patients and visit.slices and all(modality in visit.ranges for modality in modalities)
         ]
         if not found:
             has = Counter(modality for visit in self.manifest.visits for modality in visit.ranges)
             raise UserError(
-                f"{self.folder}: no {subset} patient of partition {partition} has all of {', '.join(modalities)}; "
-                f"patients per modality: {dict(sorted(has.items()))}"
+                f"{self.folder}: no {subset} patient of partition {partition} has slices of all of "
+                f"{', '.join(modalities)}; visits per modality: {dict(sorted(has.items()))}"
             )
         return found
 
 
-def open_prepared(folder: Path, slicing: SliceSettings | None = None) -> Prepared:
-    """Open a prepared folder; with `slicing`, refuse one that was prepared with other settings."""
+def open_prepared(
+    folder: Path, slicing: SliceSettings | None = None, splitting: SplitSettings | None = None
+) -> Prepared:
+    """Open a prepared folder; with settings, refuse one that was prepared with others."""
     path = folder / "manifest.json"
     if not path.is_file():
         unfinished = (folder / "journal.jsonl").exists()
@@ -107,19 +109,29 @@ def open_prepared(folder: Path, slicing: SliceSettings | None = None) -> Prepare
         )
         raise UserError(f"{folder} has no manifest.json; {advice}")
     manifest = _read_manifest(path)
-    if slicing is not None and (other := differences(manifest.slicing, slicing)):
-        own = flat(manifest.slicing)
-        flags = " ".join(f"--set data.{key}={json.dumps(own[key])}" for key in own if own[key] != flat(slicing)[key])
+    _check_settings(folder, "data", manifest.slicing, slicing)
+    _check_settings(folder, "split", manifest.splitting, splitting)
+    for partition in manifest.partitions:
+        check_disjoint(partition, str(path))
+    broken = [visit.name for visit in manifest.visits if not _is_whole(folder, visit)]
+    if broken:
+        raise UserError(
+            f"{folder}: the shard of {broken[0]} is missing or cut short ({len(broken)} in all); run `kerasgan data "
+            "prepare` again"
+        )
+    return Prepared(folder, manifest)
+
+
+def _check_settings(folder: Path, section: str, own: Section, configured: Section | None) -> None:
+    if configured is not None and (other := differences(own, configured)):
+        before, after = flat(own), flat(configured)
+        flags = " ".join(
+            f"--set {section}.{key}={json.dumps(before[key])}" for key in before if before[key] != after[key]
+        )
         raise UserError(
             f"{folder} was prepared with other settings ({'; '.join(other)} as configured); use what it was prepared "
             f"with, {flags}, or prepare the cohort into another folder"
         )
-    for partition in manifest.partitions:
-        check_disjoint(partition, str(path))
-    missing = [visit.name for visit in manifest.visits if not _shard(folder, visit.name).is_file()]
-    if missing:
-        raise UserError(f"{folder}: the shard of {missing[0]} is missing ({len(missing)} in all); prepare it again")
-    return Prepared(folder, manifest)
 
 
 def prepare(
@@ -143,15 +155,11 @@ def prepare(
     partitions = partition_patients(classes, splitting)
     _refuse_foreign(out, slicing, force)
     (out / "shards").mkdir(parents=True, exist_ok=True)
-    done = _journalled(out)
-    journal = out / "journal.jsonl"
-    with journal.open("a", encoding="utf-8") as log, _pool(workers) as pool:
-        futures = [pool.submit(_prepare_visit, visit, out, slicing, done.get(visit.name)) for visit in cohort.visits]
-        for future in tqdm(as_completed(futures), total=len(futures), desc="prepare", unit="visit", disable=quiet):
-            visit = future.result()
-            done[visit.name] = visit
-            log.write(visit.model_dump_json() + "\n")
-            log.flush()
+    journal = _Journal(out)
+    with thread_pool(workers) as pool:
+        futures = [pool.submit(_prepare_visit, visit, out, slicing, journal) for visit in cohort.visits]
+        bar = tqdm(as_completed(futures), total=len(futures), desc="prepare", unit="visit", disable=quiet)
+        done = {visit.name: visit for visit in (future.result() for future in bar)}
     manifest = Manifest(
         format=FORMAT,
         origin=cohort.origin,
@@ -162,9 +170,38 @@ def prepare(
         visits=[done[visit.name] for visit in cohort.visits],
     )
     write_text(out / "manifest.json", manifest.model_dump_json(indent=1))
-    journal.unlink()
+    journal.path.unlink(missing_ok=True)
     _remove_orphans(out, manifest)
     return Prepared(out, manifest)
+
+
+class _Journal:
+    """The visits that are done, by name, and a file of them for a run that is interrupted.
+
+    The manifest speaks for the shards beside it, so it makes way for the journal before the first shard changes.
+    """
+
+    def __init__(self, out: Path):
+        self.path, self.manifest = out / "journal.jsonl", out / "manifest.json"
+        self.lock = threading.Lock()
+        visits = list(_read_manifest(self.manifest).visits) if self.manifest.is_file() else []
+        if self.path.is_file():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError):  # the line that a kill cut short
+                    visits.append(PreparedVisit.model_validate_json(line))
+        self.done = {visit.name: visit for visit in visits}
+
+    def open(self) -> None:
+        """To be called before a shard is written."""
+        with self.lock:
+            if not self.path.exists():
+                write_text(self.path, "".join(visit.model_dump_json() + "\n" for visit in self.done.values()))
+            self.manifest.unlink(missing_ok=True)
+
+    def add(self, visit: PreparedVisit) -> None:
+        """To be called when a shard is whole."""
+        with self.lock, self.path.open("a", encoding="utf-8") as log:
+            log.write(visit.model_dump_json() + "\n")
 
 
 def prepare_slices(
@@ -186,7 +223,7 @@ def prepare_slices(
             name: frame.fit(slices.normalise(slices.stack(volume.data, view)[chosen], *ranges[name]))
             for name, volume in volumes.items()
         }
-        labels = frame.fit_labels(slices.stack(segmentation, view)[chosen].astype(np.uint8))
+        labels = frame.fit_labels(slices.stack(segmentation, view)[chosen])
         pieces += [
             records.Slice(view, index, {name: images[name][i] for name in images}, labels[i])
             for i, index in enumerate(chosen)
@@ -194,39 +231,48 @@ def prepare_slices(
     return pieces, ranges
 
 
-def _prepare_visit(visit: Visit, out: Path, settings: SliceSettings, before: PreparedVisit | None) -> PreparedVisit:
+def _prepare_visit(visit: Visit, out: Path, settings: SliceSettings, journal: _Journal) -> PreparedVisit:
+    if not visit.images:
+        raise UserError(f"{visit.name} has no image; leave the visit out of the cohort, or add one")
     if visit.segmentation is None and settings.selection != "range":
         raise UserError(
             f"{visit.name} has no segmentation; slices are selected by tumour (data.selection: {settings.selection}), "
             "so add the segmentation to the cohort, or set data.selection=range"
         )
     sources = dict(visit.images) | ({"segmentation": visit.segmentation} if visit.segmentation else {})
+    known = {"patient": visit.patient, "visit": visit.visit, "labels": dict(visit.labels), "sources": sources}
     fingerprint = _fingerprint(sources, settings)
-    shard = _shard(out, visit.name)
-    if before and before.fingerprint == fingerprint and shard.is_file():
-        # The label table may have changed; the images have not.
-        return before.model_copy(update={"labels": visit.labels})
+    before = journal.done.get(visit.name)
+    if before and before.fingerprint == fingerprint and _is_whole(out, before):
+        return before.model_copy(update=known)  # ids, labels and paths may have changed, the images have not
     volumes = read_volumes(sources)
     mask = volumes.pop("segmentation", None)
     try:
-        pieces, ranges = prepare_slices(volumes, mask.data if mask else None, settings)
+        pieces, ranges = prepare_slices(volumes, labels_of(mask) if mask else None, settings)
     except UserError as error:
         raise UserError(f"{visit.name}: {error}") from None
+    journal.open()
+    shard = _shard(out, visit.name)
     records.write_shard(shard, pieces)
     geometry = next(iter(volumes.values())).geometry
-    return PreparedVisit(
+    prepared = PreparedVisit(
         name=visit.name,
-        patient=visit.patient,
-        visit=visit.visit,
-        labels=visit.labels,
+        **known,
         fingerprint=fingerprint,
-        sources=sources,
         ranges=ranges,
         shape=tuple(int(n) for n in geometry.shape),
         affine=[[float(x) for x in row] for row in geometry.affine],
         orientation=geometry.orientation,
         slices=[(piece.view, piece.index, int(np.count_nonzero(piece.segmentation))) for piece in pieces],
+        size=shard.stat().st_size,
     )
+    journal.add(prepared)
+    return prepared
+
+
+def _is_whole(folder: Path, visit: PreparedVisit) -> bool:
+    shard = _shard(folder, visit.name)
+    return shard.is_file() and shard.stat().st_size == visit.size
 
 
 def _fingerprint(sources: dict[str, str], settings: SliceSettings) -> str:
@@ -265,22 +311,8 @@ def _refuse_foreign(out: Path, slicing: SliceSettings, force: bool) -> None:
                 f"{out} was prepared with other settings ({'; '.join(other)}); give another --out, or --force to "
                 "prepare it anew"
             )
-    elif out.is_dir() and any(entry.name not in ("shards", "journal.jsonl") for entry in out.iterdir()):
+    elif out.is_dir() and any(entry.name not in ("shards", "journal.jsonl") for entry in remaining(out)):
         raise UserError(f"{out} holds other files; give --out a new folder")
-
-
-def _journalled(out: Path) -> dict[str, PreparedVisit]:
-    """The visits that an earlier, finished or interrupted, run wrote."""
-    manifest, journal = out / "manifest.json", out / "journal.jsonl"
-    done = {visit.name: visit for visit in _read_manifest(manifest).visits} if manifest.is_file() else {}
-    if journal.is_file():
-        for line in journal.read_text(encoding="utf-8").splitlines():
-            try:
-                visit = PreparedVisit.model_validate_json(line)
-            except ValueError:  # the line that a kill cut short
-                continue
-            done[visit.name] = visit
-    return done
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -305,27 +337,16 @@ def _shard(folder: Path, name: str) -> Path:
     return folder / "shards" / f"{name}.tfrecord"
 
 
-@contextmanager
-def _pool(workers: int | None) -> Iterator[ThreadPoolExecutor]:
-    """A thread pool that, when its block fails or is interrupted, drops what has not begun."""
-    pool = ThreadPoolExecutor(workers or len(os.sched_getaffinity(0)))
-    # Small matrix products in many threads: BLAS's own threads would only compete with these, ten times slower.
-    with threadpool_limits(1, "blas"):
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def describe(prepared: Prepared) -> str:
+def describe(prepared: Prepared, partition: int = 1) -> str:
     """One paragraph for the user: which data, how many patients and slices, how they are split."""
     manifest = prepared.manifest
     pieces = Counter()
     for visit in manifest.visits:
         pieces[visit.patient] += len(visit.slices)
-    first = manifest.partitions[0]
+    chosen = manifest.partitions[partition - 1]
     parts = ", ".join(
-        f"{subset} {len(first[subset])} patients / {sum(pieces[p] for p in first[subset])} slices" for subset in SUBSETS
+        f"{subset} {len(chosen[subset])} patients / {sum(pieces[p] for p in chosen[subset])} slices"
+        for subset in SUBSETS
     )
     by = f"by patient and {manifest.stratified_by}" if manifest.stratified_by else "by patient, not stratified"
     return f"{manifest.origin}: {len(pieces)} patients, {sum(pieces.values())} slices; split {by}: {parts}"

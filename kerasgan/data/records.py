@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kerasgan.data.modalities import MODALITIES
 from kerasgan.files import written_aside
+from kerasgan.tf_errors import as_os_error
 
 WHITE = 65535
 
@@ -41,7 +42,7 @@ def _encode(piece: Slice) -> bytes:
 
 def write_shard(path: Path, slices: Sequence[Slice]) -> None:
     """Write a shard aside and rename it, so that a file of this name is always whole."""
-    with written_aside(path) as aside, tf.io.TFRecordWriter(str(aside)) as writer:
+    with as_os_error(path), written_aside(path) as aside, tf.io.TFRecordWriter(str(aside)) as writer:
         for piece in slices:
             writer.write(_encode(piece))
 

@@ -23,7 +23,9 @@ class SliceSettings(Section):
     percentiles: Annotated[tuple[float, float], Strict(False)]  # of the brain's voxels, mapped to -1 and 1
 
     @model_validator(mode="after")
-    def _ordered(self) -> "SliceSettings":
+    def _consistent(self) -> "SliceSettings":
+        if len(set(self.views)) < len(self.views):
+            raise ValueError("views must differ")
         for name, (low, high), top in (("percentiles", self.percentiles, 100), ("slice_range", self.slice_range, 1)):
             if not 0 <= low < high <= top:
                 raise ValueError(f"{name} must be two ascending numbers between 0 and {top}")

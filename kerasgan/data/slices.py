@@ -40,10 +40,13 @@ def intensity_range(volume: np.ndarray, percentiles: tuple[float, float]) -> tup
 
 
 def normalise(intensities: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Intensities to float32 in [0, 1]: `low` and less to 0, `high` and more to 1."""
+    """Intensities to float32 in [0, 1]: background (0), `low` and less to 0, `high` and more to 1."""
     # In C order whatever the volume's: the matrix products of `Frame.fit` are slow on other strides.
-    scaled = (intensities.astype(np.float32, order="C") - np.float32(low)) * np.float32(1 / (high - low))
-    return np.clip(scaled, 0, 1, out=scaled)
+    voxels = intensities.astype(np.float32, order="C")
+    scaled = np.clip((voxels - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
+    if low < 0:  # z-scored images, in whose range the background would be grey
+        scaled[voxels == 0] = 0
+    return scaled
 
 
 def select(segmentation: np.ndarray, view: str, settings: SliceSettings) -> list[int]:

@@ -9,9 +9,24 @@ from kerasgan.startup import load_tensorflow
 
 load_tensorflow()  # before the modules below import it
 
+from kerasgan.data.check import check_cohort
+from kerasgan.data.cohort import read_cohort
+from kerasgan.data.indexers import index_to_csv
 from kerasgan.experiment.export import export
-from kerasgan.experiment.preparation import prepare, simulated
+from kerasgan.experiment.preparation import prepare
 from kerasgan.experiment.training import train
 from kerasgan.experiment.translation import fill_missing, translate, translate_folder
+from kerasgan.phantom import simulate_cohort
 
-__all__ = ["export", "fill_missing", "prepare", "simulated", "train", "translate", "translate_folder"]
+__all__ = [
+    "check_cohort",
+    "export",
+    "fill_missing",
+    "index_to_csv",
+    "prepare",
+    "read_cohort",
+    "simulate_cohort",
+    "train",
+    "translate",
+    "translate_folder",
+]

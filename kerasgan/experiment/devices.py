@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from kerasgan.errors import UserError
 from kerasgan.gan.settings import TrainingSettings
+from kerasgan.threads import usable_cores
 
 PACKAGES = ("kerasgan", "tensorflow", "keras", "numpy", "scipy", "scikit-image", "nibabel")
 
@@ -28,8 +29,9 @@ def strategy_for(name: str) -> tf.distribute.Strategy:
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     try:
-        cluster = json.loads(os.environ["TF_CONFIG"])["cluster"]["worker"]
-    except (KeyError, ValueError):
+        config = json.loads(os.environ["TF_CONFIG"])
+        cluster, _, _ = config["cluster"]["worker"], config["task"]["type"], int(config["task"]["index"])
+    except (KeyError, ValueError, TypeError):
         raise UserError(
             "--strategy multiworker expects TF_CONFIG with {'cluster': {'worker': [...]}, 'task': {...}} in the "
             "environment of every worker; it is missing or not readable"
@@ -39,10 +41,13 @@ def strategy_for(name: str) -> tf.distribute.Strategy:
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def is_chief() -> bool:
-    """Whether this process writes the run's folder: always, but for workers 1, 2, ... of a TF_CONFIG cluster."""
-    task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
-    return task.get("type", "worker") in ("chief", "worker") and int(task.get("index", 0)) == 0
+def is_chief(strategy: str) -> bool:
+    """Whether this process writes the run's folder: with multiworker the cluster's chief, or its worker 0."""
+    if strategy != "multiworker":
+        return True
+    config = json.loads(os.environ["TF_CONFIG"])
+    kind = "chief" if "chief" in config["cluster"] else "worker"
+    return (config["task"]["type"], int(config["task"]["index"])) == (kind, 0)
 
 
 @contextmanager
@@ -67,7 +72,7 @@ def environment(settings: TrainingSettings) -> dict[str, object]:
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
-        "processor": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "processor": f"{platform.machine()}, {usable_cores()} cores",
         "devices": [device.device_type for device in tf.config.list_logical_devices()],
         "seed": settings.seed,
         "precision": settings.precision,
@@ -82,5 +87,8 @@ def _commit() -> str | None:
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists():
         return None
-    asked = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    try:
+        asked = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:  # no git on this machine
+        return None
     return asked.stdout.strip() or None

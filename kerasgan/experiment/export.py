@@ -12,6 +12,7 @@ import tensorflow as tf
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.files import write_text, written_aside
+from kerasgan.tf_errors import as_os_error
 
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 _WARMUP_BATCHES = (1, 16)  # the two shapes that clients send most: a slice, and a batch of `translate`
@@ -52,7 +53,7 @@ def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
     )
     version = _next_version(model)
     # The server polls for numeric folders: one that is still being written must not have such a name.
-    with written_aside(model / str(version)) as aside:
+    with as_os_error(model), written_aside(model / str(version)) as aside:
         archive.write_out(str(aside), verbose=False)
         if warmup:
             from kerasgan.experiment.warmup import write_warmup  # needs the extra `serving`
@@ -65,7 +66,8 @@ def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
             size=size,
             version=version,
             origin=run.origin,
-            run=run.folder.name,
+            run=run.folder.resolve().name,
+            base=to,
         )
         (aside / "README.md").write_text(text, encoding="utf-8")
         (aside / "example_request.json").write_text(_example(source, size), encoding="utf-8")
@@ -100,13 +102,13 @@ Translates $source slices to $target. Trained by the run `$run` on: $origin.
 Input `$source`: float32 (n, $size, $size, 1) in [-1, 1], upright slices in radiological convention, background -1.
 Output `$target`: the same shape and range.
 
-    docker run --rm -p 127.0.0.1:8501:8501 -v "$$PWD/saved_models:/models" tensorflow/serving \\
+    docker run --rm -p 127.0.0.1:8501:8501 -v "$$(realpath $base):/models" tensorflow/serving \\
         --model_config_file=/models/models.config
-    curl -d @saved_models/$name/$version/example_request.json http://127.0.0.1:8501/v1/models/$name:predict
+    curl -d @$base/$name/$version/example_request.json http://127.0.0.1:8501/v1/models/$name:predict
 
 Without a server:
 
     import tensorflow as tf
-    model = tf.saved_model.load("saved_models/$name/$version")
+    model = tf.saved_model.load("$base/$name/$version")
     $target = model.signatures["serving_default"]($source=batch)["$target"]
 """)

@@ -11,8 +11,9 @@ from kerasgan.data import prepare as preparing
 from kerasgan.data.cohort import read_cohort
 from kerasgan.data.indexers import index
 from kerasgan.data.prepare import Prepared
+from kerasgan.data.splits import partition_patients
 from kerasgan.experiment.configuration import settings_of
-from kerasgan.phantom import simulate_cohort
+from kerasgan.phantom import choose_mutants, simulate_cohort
 from kerasgan.settings import Section
 
 
@@ -42,15 +43,21 @@ def prepare(
     )
 
 
+def is_simulated(settings: Section) -> bool:
+    """Whether the phantom cohort of some settings lies prepared in the cache folder."""
+    return (_phantom_folder(settings) / "prepared" / "manifest.json").is_file()
+
+
 def simulated(settings: Section, quiet: bool = False) -> Prepared:
     """The embedded phantom cohort of some settings, simulated and prepared in the cache folder unless it is there."""
-    wanted = settings.phantom
-    digest = hashlib.sha256(
-        (wanted.model_dump_json() + settings.data.model_dump_json() + settings.split.model_dump_json()).encode()
-    ).hexdigest()[:8]
-    folder = cache_folder() / f"phantom-{wanted.patients}-grid{wanted.grid}-{digest}"
-    if not (folder / "prepared" / "manifest.json").is_file() and not quiet:
-        click.echo(f"simulating {wanted.patients} patients into {folder}, once", err=True)
+    wanted, folder = settings.phantom, _phantom_folder(settings)
+    if not is_simulated(settings):
+        # Found out before the simulation: whether so many patients can be split.
+        mutant = choose_mutants(wanted.patients, wanted.seed, wanted.idh_fraction)
+        stratified = settings.split.stratify is not None
+        partition_patients({str(i): str(m) if stratified else "all" for i, m in enumerate(mutant)}, settings.split)
+        if not quiet:
+            click.echo(f"simulating {wanted.patients} patients into {folder}, once", err=True)
     simulate_cohort(
         folder / "cohort",
         patients=wanted.patients,
@@ -62,3 +69,9 @@ def simulated(settings: Section, quiet: bool = False) -> Prepared:
     )
     cohort = index(folder / "cohort", "phantom")
     return preparing.prepare(cohort, folder / "prepared", settings.data, settings.split, quiet=quiet)
+
+
+def _phantom_folder(settings: Section) -> Path:
+    parts = (settings.phantom, settings.data, settings.split)
+    digest = hashlib.sha256("".join(part.model_dump_json() for part in parts).encode()).hexdigest()[:8]
+    return cache_folder() / f"phantom-{settings.phantom.patients}-grid{settings.phantom.grid}-{digest}"

@@ -10,7 +10,7 @@ from kerasgan.data.prepare import Prepared, describe, open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment import devices
 from kerasgan.experiment.configuration import settings_of
-from kerasgan.experiment.preparation import simulated
+from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import Run, manifest_hash, open_run
 from kerasgan.gan.training import fit
 from kerasgan.papers.pairwise.training import PairwiseTask
@@ -58,27 +58,42 @@ def train(
     if before is None and (folder / "run.json").is_file():
         raise UserError(f"{folder} holds a run; go on with it by --resume, or give another --run-dir")
     settings = _settings(before, model, config, profile, overrides)
+    if dry_run and data is None and before is None and not is_simulated(settings):
+        click.echo(dump(settings), nl=False)
+        click.echo(f"would simulate {settings.phantom.patients} patients and train {model} {'-'.join(names)} on them")
+        return folder
     prepared = _data(before, data, settings, quiet)
     return _train_one(model, names, folder, before, settings, prepared, dry_run, quiet)
 
 
 def _train_group(model: str, group: Path, resume: bool, dry_run: bool, options: dict) -> Path:
-    """The six pairs one after another; what would stop any of them is found before the first is trained."""
-    begun = {pair: (group / "-".join(pair) / "run.json").is_file() for pair in ALL_PAIRS}
-    if any(begun.values()) and not resume:
+    """The six pairs one after another; what would stop any of them is found before the first is trained.
+
+    On resume, pairs that have not begun take configuration and data from those that have.
+    """
+    begun = {pair: group / "-".join(pair) for pair in ALL_PAIRS if (group / "-".join(pair) / "run.json").is_file()}
+    if begun and not resume:
         raise UserError(f"{group} holds runs; go on with the group by --resume, or give another --run-dir")
-    rounds = (True,) if dry_run else (True, False)
-    for only_checked in rounds:
+    if begun:
+        first = open_run(next(iter(begun.values())), finished=False)
+        if options["config"] is None and options["profile"] is None:
+            options = options | {"config": first.folder / "config.yaml"}
+        options = options | {"data": options["data"] or first.data}
+    for only_checked in (True,) if dry_run else (True, False):
         for pair in ALL_PAIRS:
-            folder = group / "-".join(pair)
-            if begun[pair] and open_run(folder, finished=False).finished:
-                continue
-            # A run that was begun has its own settings; the options given may be those of a new one.
-            own = {"config": None, "profile": None} if begun[pair] else {}
             quiet = options["quiet"] or (only_checked and not dry_run)
-            more = {"run_dir": folder, "resume": begun[pair], "dry_run": only_checked, "quiet": quiet}
-            train(model, pair=pair, **options | own | more)
+            more = {"resume": pair in begun, "dry_run": only_checked, "quiet": quiet}
+            if not only_checked and pair in begun and _is_done(begun[pair], model, options):
+                continue
+            train(model, pair=pair, run_dir=group / "-".join(pair), **options | more)
     return group
+
+
+def _is_done(folder: Path, model: str, options: dict) -> bool:
+    """Whether a run has finished, and as many epochs as are asked for."""
+    run = open_run(folder, finished=False)
+    asked = _settings(run, model, options["config"], options["profile"], options["overrides"])
+    return run.finished and run.settings == asked
 
 
 def _train_one(
@@ -92,9 +107,9 @@ def _train_one(
     quiet: bool,
 ) -> Path:
     say = (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
-    say(f"data: {describe(prepared)}")
+    say(f"data: {describe(prepared, settings.training.partition)}")
     strategy = devices.strategy_for(settings.training.strategy)
-    replicas, chief = strategy.num_replicas_in_sync, devices.is_chief()
+    replicas, chief = strategy.num_replicas_in_sync, devices.is_chief(settings.training.strategy)
     task = TASKS[model](settings, prepared, names)
     if dry_run:
         if not quiet:
@@ -172,7 +187,7 @@ def _settings(
 def _data(before: Run | None, data: str | Path | None, settings: Section, quiet: bool) -> Prepared:
     if before is not None:
         data = data or before.data
-    prepared = open_prepared(Path(data), settings.data) if data else simulated(settings, quiet)
+    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
     if before is not None and manifest_hash(prepared.folder) != before.data_hash:
         raise UserError(
             f"{prepared.folder} has changed since {before.folder} was begun on it; a run goes on with the data that it "

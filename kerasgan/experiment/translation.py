@@ -13,7 +13,7 @@ from tqdm import tqdm
 from kerasgan.data.cohort import Cohort, Visit, read_cohort, write_cohort
 from kerasgan.data.indexers import index
 from kerasgan.data.modalities import MODALITIES, canonical
-from kerasgan.data.volumes import read_volume, write_volume
+from kerasgan.data.volumes import read_volume, split_source, write_volume
 from kerasgan.errors import UserError, nearest
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.papers.pairwise.quality import translator
@@ -48,8 +48,6 @@ class Translator:
 
     def __call__(self, file: str, out: Path, quiet: bool = False) -> None:
         """Translate one volume file into `out`, with the affine and shape of `file`."""
-        if out.resolve() == Path(file).resolve():
-            raise UserError(f"{out} is the volume to translate; give --out another name")
         volume = read_volume(file)
         with tqdm(total=slices_with_brain(volume, self.views), unit="slice", desc=out.name, disable=quiet) as bar:
             made = translate_volume(self.translate, volume, self.views, self.settings.data, bar.update)
@@ -57,31 +55,62 @@ class Translator:
 
 
 def translate(
-    run: str | Path, file: str | Path, out: str | Path, *, source: str, target: str, view: str = "axial", quiet=False
+    run: str | Path,
+    file: str | Path,
+    out: str | Path,
+    *,
+    source: str,
+    target: str,
+    view: str = "axial",
+    force: bool = False,
+    quiet: bool = False,
 ) -> Path:
-    """Translate one volume; `out` must end in .nii or .nii.gz."""
+    """Translate one volume; `out` must end in .nii or .nii.gz. With `force`, what is there is overwritten."""
     out = Path(out)
     if not out.name.endswith((".nii", ".nii.gz")):
         raise UserError(f"{out}: expected a file name ending in .nii or .nii.gz")
+    if out.resolve() == split_source(file)[0].resolve():
+        raise UserError(f"{out} is the volume to translate; give --out another name")
+    _refuse_existing([out], force)
     Translator(run, source, target, view)(str(file), out, quiet)
     return out
 
 
 def translate_folder(
-    run: str | Path, folder: str | Path, out: str | Path, *, source: str, target: str, view: str = "axial", quiet=False
+    run: str | Path,
+    folder: str | Path,
+    out: str | Path,
+    *,
+    source: str,
+    target: str,
+    view: str = "axial",
+    force: bool = False,
+    quiet: bool = False,
 ) -> list[Path]:
     """Translate the `source` image of every patient of a folder (any layout of `kerasgan data index`).
 
-    Writes out/NAME/NAME_TARGET.nii.gz.
+    Writes out/NAME/NAME_TARGET.nii.gz. With `force`, what is there is overwritten.
     """
-    translator_ = Translator(run, source, target, view)
-    visits = [visit for visit in index(Path(folder)).visits if translator_.source in visit.images]
+    direction = Translator(run, source, target, view)
+    visits = [visit for visit in index(Path(folder)).visits if direction.source in visit.images]
     if not visits:
-        raise UserError(f"{folder}: no patient has {translator_.source}")
-    return [_translate_visit(translator_, visit, Path(out), quiet) for visit in visits]
+        raise UserError(f"{folder}: no patient has {direction.source}")
+    paths = [_path(Path(out), visit, direction.target) for visit in visits]
+    _refuse_existing(paths, force)
+    for visit, path in zip(visits, paths, strict=True):
+        direction(visit.images[direction.source], path, quiet)
+    return paths
 
 
-def fill_missing(group: str | Path, cohort: str | Path, out: str | Path, *, view: str = "axial", quiet=False) -> Path:
+def fill_missing(
+    group: str | Path,
+    cohort: str | Path,
+    out: str | Path,
+    *,
+    view: str = "axial",
+    force: bool = False,
+    quiet: bool = False,
+) -> Path:
     """Make every missing modality of a cohort CSV from the best-suited one (II-B1) and write out/cohort.csv.
 
     Args:
@@ -89,25 +118,29 @@ def fill_missing(group: str | Path, cohort: str | Path, out: str | Path, *, view
         cohort: a cohort CSV with empty cells.
         out: folder for the synthetic volumes and the completed cohort.csv, whose column `synthetic` names, per visit,
             what was made from what and by which run.
+        view: see `Translator`.
+        force: overwrite what is there.
+        quiet: no progress bars.
     """
-    before, out = read_cohort(Path(cohort)), Path(out)
-    runs = _runs(Path(group))
-    load = cache(lambda source, target: Translator(runs[frozenset((source, target))].folder, source, target, view))
-    wanted = [(visit, name) for visit in before.visits for name in MODALITIES if name not in visit.images]
+    before, out, runs = read_cohort(Path(cohort)), Path(out), _runs(Path(group))
+    policy = next(iter(runs.values())).settings.synthesis
     plan = [
-        (visit, source_for(target, visit.images, next(iter(runs.values())).settings.synthesis), target)
-        for visit, target in wanted
+        (visit, source_for(target, visit.images, policy), target)
+        for visit in before.visits
+        for target in MODALITIES
+        if target not in visit.images
     ]
-    if lacking := sorted({"-".join(sorted(p[1:])) for p in plan if frozenset(p[1:]) not in runs}):
+    if lacking := sorted({"-".join(sorted(pair)) for _, *pair in plan if frozenset(pair) not in runs}):
         raise UserError(f"{group} has no finished run of {', '.join(lacking)}; train it with `kerasgan train pairwise`")
+    _refuse_existing([out / "cohort.csv", *(_path(out, visit, target) for visit, _, target in plan)], force)
+    load = cache(lambda source, target: Translator(runs[frozenset((source, target))].folder, source, target, view))
     made: dict[str, Visit] = {visit.name: visit for visit in before.visits}
     for visit, source, target in plan:
-        direction = load(source, target)
-        path = _translate_visit(direction, visit, out, quiet)
-        old = made[visit.name]
-        note = f"{target} from {source} by {direction.run.folder.name}"
-        labels = old.labels | {"synthetic": "; ".join(filter(None, [old.labels.get("synthetic"), note]))}
-        made[visit.name] = replace(old, images=old.images | {target: str(path.resolve())}, labels=labels)
+        direction, path, old = load(source, target), _path(out, visit, target), made[visit.name]
+        direction(visit.images[source], path, quiet)
+        note = f"{target} from {source} by {direction.run.folder.resolve().name}"
+        labels = dict(old.labels) | {"synthetic": "; ".join(filter(None, [old.labels.get("synthetic"), note]))}
+        made[visit.name] = replace(old, images=dict(old.images) | {target: str(path.resolve())}, labels=labels)
     if not quiet:
         click.echo(f"{len(plan)} missing volumes made", err=True)
     completed = Cohort(tuple(made.values()), f"{before.origin}, missing modalities synthesised")
@@ -115,10 +148,14 @@ def fill_missing(group: str | Path, cohort: str | Path, out: str | Path, *, view
     return out / "cohort.csv"
 
 
-def _translate_visit(direction: Translator, visit: Visit, out: Path, quiet: bool) -> Path:
-    path = out / visit.name / f"{visit.name}_{direction.target}.nii.gz"
-    direction(visit.images[direction.source], path, quiet)
-    return path
+def _path(out: Path, visit: Visit, target: str) -> Path:
+    return out / visit.name / f"{visit.name}_{target}.nii.gz"
+
+
+def _refuse_existing(paths: Sequence[Path], force: bool) -> None:
+    there = [path for path in paths if path.exists()]
+    if there and not force:
+        raise UserError(f"{there[0]} exists ({len(there)} in all); give another --out, or --force to overwrite")
 
 
 def _runs(group: Path) -> dict[frozenset[str], Run]:
@@ -129,4 +166,8 @@ def _runs(group: Path) -> dict[frozenset[str], Run]:
     runs = [open_run(folder, finished=False) for folder in folders]
     if not any(run.finished for run in runs):
         raise UserError(f"no run in {group} has finished; go on with `kerasgan train pairwise --pair all --resume`")
-    return {frozenset(run.target["pair"]): run for run in runs if run.finished}
+    by_pair: dict[frozenset[str], Run] = {}
+    for run in (run for run in runs if run.finished):
+        if (other := by_pair.setdefault(frozenset(run.target["pair"]), run)) is not run:
+            raise UserError(f"{run.folder} and {other.folder} are runs of the same pair; leave one in {group}")
+    return by_pair

@@ -6,6 +6,7 @@ what the uninterrupted one would have done.
 """
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,6 +54,11 @@ def fit(
     saved and may add to its logs; the epoch with the largest `monitor` among them is kept as best.npz beside
     latest.npz. Only the `chief` of several workers writes. Raises `Stopped` on SIGTERM or Ctrl-C, `Diverged` on a NaN.
     """
+    if not steps_per_epoch:
+        raise UserError(
+            "an epoch has no step: there are fewer examples than a batch, which replicas share out; lower "
+            "training.batch_size"
+        )
     latest = folder / "latest.npz"
     position = checkpoint.restore(latest, model.state()) if resume else Position()
     running = checkpoint.values(_running_means(model))
@@ -70,6 +76,8 @@ def fit(
                 verbose=0,
                 shuffle=False,  # the dataset comes shuffled
             )
+    if chief:
+        (folder / "previous.npz").unlink(missing_ok=True)
 
 
 class _Scalars(keras.callbacks.Callback):
@@ -89,6 +97,7 @@ class _Keeper(keras.callbacks.Callback):
         self.folder, self.position, self.running = folder, position, running
         self.every, self.steps, self.epochs, self.monitor = every, steps, epochs, monitor
         self.requests, self.chief = requests, chief
+        self.unproven = position != Position()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.position.step:  # Keras has reset the running means of the epoch that is being finished
@@ -99,10 +108,12 @@ class _Keeper(keras.callbacks.Callback):
         step = self.position.step + 1
         self.position = Position(self.position.epoch, step, self.position.best)
         if bad := [name for name, value in logs.items() if not math.isfinite(value)]:
+            self._drop_unproven()
             raise Diverged(
                 f"{bad[0]} is not finite in epoch {self.position.epoch + 1}, step {step}; the last good state is kept "
-                f"in {self.folder / 'latest.npz'}: lower training.learning_rate, or use float32 precision"
+                f"in {self.folder}: begin a new run with a lower training.learning_rate, or in float32"
             )
+        self.unproven = False
         if self.requests and step < self.steps:  # after the last step the epoch is ended first
             self._stop()
 
@@ -122,8 +133,23 @@ class _Keeper(keras.callbacks.Callback):
         raise Stopped(self.requests[0], self.position)
 
     def _save(self, name: str) -> None:
-        if self.chief:
-            checkpoint.save(self.folder / f"{name}.npz", self.model.state(), self.position)
+        if not self.chief:
+            return
+        path = self.folder / f"{name}.npz"
+        if name == "latest":
+            # A step's losses judge the weights before its update: what is saved now is proven by the next step.
+            if path.exists():
+                os.replace(path, self.folder / "previous.npz")
+            self.unproven = True
+        checkpoint.save(path, self.model.state(), self.position)
+
+    def _drop_unproven(self) -> None:
+        """Take back a state that the very next step found to be bad."""
+        previous, latest = self.folder / "previous.npz", self.folder / "latest.npz"
+        if self.unproven and self.chief:
+            latest.unlink(missing_ok=True)
+            if previous.exists():
+                os.replace(previous, latest)
 
 
 def _running_means(model: AdversarialModel) -> Mapping[str, keras.Variable]:

@@ -7,6 +7,6 @@ and gives labels, and one table holds the tissues' parameters. A 240 x 240 x 155
 one core.
 """
 
-from kerasgan.phantom.cohort import Patient, simulate_cohort, simulate_patient
+from kerasgan.phantom.cohort import Patient, choose_mutants, simulate_cohort, simulate_patient
 
-__all__ = ["Patient", "simulate_cohort", "simulate_patient"]
+__all__ = ["Patient", "choose_mutants", "simulate_cohort", "simulate_patient"]

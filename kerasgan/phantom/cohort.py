@@ -6,8 +6,7 @@ in parallel, and a larger cohort of the same seed has the same heads. Same seed,
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from isal import igzip
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kerasgan.errors import UserError, nearest
@@ -24,6 +22,7 @@ from kerasgan.phantom.anatomy import Brain, draw_brain
 from kerasgan.phantom.shapes import random_field
 from kerasgan.phantom.signal import SEQUENCES, acquire, draw_scan
 from kerasgan.phantom.tumour import HGG_SHARE, draw_glioma, profile
+from kerasgan.threads import thread_pool
 
 SIMULATOR = 1  # raise it when the same seed gives other bytes
 SUFFIXES: Mapping[str, str] = {"t1": "t1", "t1e": "t1ce", "t2": "t2", "flair": "flair"}
@@ -137,8 +136,10 @@ def simulate_cohort(
         write_text(out / PARTIAL, json.dumps(settings, indent=2))
         (out / COMPLETE).unlink(missing_ok=True)
         work = partial(_write_patient, out, seed, grid, strength, mutant, absent)
-        for _ in tqdm(_run(work, todo, workers), total=len(todo), desc="simulating", unit="patient", disable=quiet):
-            pass
+        with thread_pool(workers) as pool:
+            done = pool.map(work, todo)
+            for _ in tqdm(done, total=len(todo), desc="simulating", unit="patient", disable=quiet):
+                pass
         rows = [_labels(i, seed, bool(mutant[i])).values() for i in range(patients)]
         table = "\n".join(",".join(row) for row in [("patient", "idh", "grade"), *rows]) + "\n"
         write_text(out / LABELS, table)
@@ -228,7 +229,10 @@ def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for state in (out / COMPLETE, out / PARTIAL):
         if state.exists():
-            found = json.loads(state.read_text())
+            try:
+                found = json.loads(state.read_text())
+            except ValueError:
+                raise UserError(f"{state} is not readable as JSON; delete {out} and simulate it again") from None
             for key, wanted in settings.items():
                 if found.get(key) != wanted:
                     raise UserError(
@@ -238,27 +242,6 @@ def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
             return
     if any(out.iterdir()):
         raise UserError(f"{out} is not empty and holds no simulated cohort ({COMPLETE}); use a new folder")
-
-
-# ---- threads --------------------------------------------------------------------------------------------------------
-
-
-def _run(work: partial[None], todo: list[int], workers: int | None) -> Iterable[None]:
-    """Call `work` for each index in `workers` threads; yields as they are done.
-
-    Threads, since NumPy, SciPy and ISA-L release the interpreter lock, and since new processes would run a user's
-    script again. BLAS's own threads would only compete with these.
-    """
-    pool = ThreadPoolExecutor(min(workers or _usable_cpus(), max(1, len(todo))))
-    with threadpool_limits(1, "blas"):
-        try:
-            yield from pool.map(work, todo)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # ---- settings -------------------------------------------------------------------------------------------------------

@@ -42,12 +42,12 @@ def translation_grid(path: Path, rows: Sequence[TranslationRow], title: str) -> 
     _save(figure, path)
 
 
-def figure_7(
+def boxed_grid(
     path: Path, rows: Sequence[tuple[str, Mapping[str, np.ndarray]]], columns: Sequence[str], title: str
 ) -> None:
-    """Figure 7 of Ge 2020: a column per modality; each row is one slice, real where it is boxed red, else synthetic.
+    """A column per name; in each row one image is real and boxed red, the others are synthetic.
 
-    `rows` holds (name of the real modality, {modality: image}).
+    `rows` holds (name of the real one, {name: image}).
     """
     figure, axes = _grid(len(rows), len(columns), title)
     for line, (real, images) in zip(axes, rows, strict=True):

@@ -1,6 +1,7 @@
 """`scripts/benchmark [--quick] [--out FILE] [NAME ...]`: every benchmark, or those named, as one Markdown table."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +9,12 @@ from kerasgan.startup import load_tensorflow
 
 load_tensorflow()  # before the modules below import it
 
+import tensorflow as tf  # noqa: E402
+
 from benchmarks import feeding, machine, prepare, step, translate  # noqa: E402
 from benchmarks.timing import Row  # noqa: E402
+from kerasgan.files import write_text  # noqa: E402
+from kerasgan.report.tables import markdown  # noqa: E402
 
 BENCHMARKS = {
     "step": step.rows,
@@ -29,20 +34,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    head = machine.describe() + ("; --quick, numbers mean nothing" if given.quick else "")
+    head = machine.describe() + ("; --quick, so the numbers mean nothing" if given.quick else "")
     names = [name for name in BENCHMARKS if name in (given.names or BENCHMARKS)]
-    text = f"{head}\n\n{markdown([(name, row) for name in names for row in BENCHMARKS[name](given.quick)])}\n"
+    table = [cells(name, row) for name in names for row in run(name, given.quick)]
+    text = f"{head}\n\n{markdown(HEADER, table)}\n"
     print(text, end="")
     if given.out:
-        given.out.write_text(text, encoding="utf-8")
+        write_text(given.out, text)
 
 
-def markdown(rows: Sequence[tuple[str, Row]]) -> str:
-    """(benchmark, row) as a Markdown table."""
-    lines = [HEADER, ("---",) * len(HEADER)]
-    lines += [(name, row.what, f"{row.value:.4g} {row.unit}", str(row.ratio or ""), row.expected) for name, row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def run(name: str, quick: bool) -> list[Row]:
+    """The rows of a benchmark, announced on standard error."""
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    return BENCHMARKS[name](quick)
+
+
+def cells(name: str, row: Row) -> tuple[str, ...]:
+    """A row as text, one cell for each of `HEADER`."""
+    return name, row.what, f"{row.value:.4g} {row.unit}", str(row.ratio or ""), row.expected
 
 
 if __name__ == "__main__":
+    tf.config.set_visible_devices([], "GPU")
     main()

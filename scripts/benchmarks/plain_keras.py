@@ -1,4 +1,4 @@
-"""The pairwise GAN as one would write it with Keras alone: what kerasgan's up-convolution and step are compared with."""
+"""The pairwise GAN as one would write it with Keras alone, to compare kerasgan's up-convolution and step with."""
 
 import keras
 import tensorflow as tf

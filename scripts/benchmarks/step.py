@@ -1,6 +1,7 @@
-"""The training step of the pairwise GAN: kerasgan, Keras alone and PyTorch, and the share of the machine that it uses."""
+"""The training step of the pairwise GAN: kerasgan, Keras alone, PyTorch, and the share of the machine that it uses."""
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -55,6 +56,7 @@ def _rows(precision: str, quick: bool) -> list[Row]:
         )
         for what in steps
     ]
+    # What the machine can do at best, and how near to it the step comes.
     rates = {size: rate(operations, seconds[size]) for size, (operations, _) in products.items()}
     best = max(rates, key=rates.get)
     least = batch_size * minimal_operations(model.generator_m, model.discriminator_m)
@@ -62,7 +64,7 @@ def _rows(precision: str, quick: bool) -> list[Row]:
     return [
         *table,
         Row(f"product of {best} x {best} matrices, {label}", rates[best] / 1e9, "GFLOP/s"),
-        Row(f"share of that in the step's {least / 1e9:.3g} GFLOP, {label}", 100 * float(np.median(shares)), "%"),
+        Row(f"share of that in kerasgan's {least / 1e9:.3g} GFLOP, {label}", 100 * float(np.median(shares)), "%"),
     ]
 
 
@@ -94,6 +96,7 @@ def _keras_step(model: keras.Model, batch: dict[str, tf.Tensor]) -> Step:
 def torch_steps(settings: PairwiseSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
     if importlib.util.find_spec("torch") is None:
+        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
         return {}
     import torch  # an extra
 

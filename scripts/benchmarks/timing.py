@@ -36,16 +36,15 @@ class Row:
 def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
     """Seconds that each of `calls` took, (rounds,) by name; each round has every call once.
 
-    Every call is made twice beforehand, unmeasured: the first traces graphs and the second fills caches. A call must
-    have finished its work when it returns.
+    Every call is made once beforehand, unmeasured: it traces graphs and fills caches. A call must have finished its
+    work when it returns.
     """
     for call in calls.values():
-        call()
         call()
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for number in range(rounds):
-        first = number % len(names)  # another order each round: what a call leaves behind burdens each successor
+        first = number % len(names)  # another one begins each round
         for name in names[first:] + names[:first]:
             begun = time.perf_counter()
             calls[name]()

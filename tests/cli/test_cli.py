@@ -50,7 +50,7 @@ def test_from_files_to_a_saved_model(brats_folder, tmp_path, monkeypatch):
     """The product's main job, as the README has it."""
     monkeypatch.chdir(tmp_path)
     assert "10 visits of 10 patients" in run("data", "index", brats_folder, "--out", "cohort.csv")
-    assert "nothing would fail" in run("data", "check", "cohort.csv", "--quiet")
+    assert "every file can be used" in run("data", "check", "cohort.csv", "--quiet")
     assert "10 patients, 60 slices" in run("data", "prepare", "cohort.csv", "--out", "prepared", "--quiet", *SETS)
     short = ["--set", "training.epochs=1", *SETS]
     output = run("train", "pairwise", "--pair", "T1", "t1ce", "--data", "prepared", *short)
@@ -78,7 +78,9 @@ def test_without_data_it_trains_on_the_phantom_and_says_so(tmp_path, monkeypatch
 
 
 def test_phantom_command(tmp_path):
-    run("phantom", tmp_path / "heads", "--patients", 3, "--grid", 32, "--missing", "t2=0.34", "--workers", 1, "--quiet")
+    run(
+        "phantom", tmp_path / "heads", "--patients", 3, "--grid", 32, "--missing", "T2w=0.34", "--workers", 1, "--quiet"
+    )
     assert len(list((tmp_path / "heads").glob("*/*_t1.nii.gz"))) == 3
     assert len(list((tmp_path / "heads").glob("*/*_t2.nii.gz"))) == 2
     assert "3 visits" in run("data", "index", tmp_path / "heads", "--out", tmp_path / "c.csv")
@@ -166,6 +168,9 @@ def test_a_spoilt_patient_is_found_by_check_and_stops_prepare(tmp_path, spoil, m
         (["train", "pairwise", "--pair", "t1", "t2", "--resume", "--run-dir", "nowhere"], "no run.json"),
         (["phantom", "x", "--missing", "t2"], "MODALITY=FRACTION"),
         (["phantom", "x", "--missing", "t9=0.1"], "t9"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--set", "data.size=100"], "multiple of 16"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--set", "synthesis.t1=[t1]"], "from itself"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--set", "training.epochs.x=1"], "unknown key"),
         (["data", "prepare", "--out", "x", __file__, "--model", "pairwize"], "did you mean 'pairwise'"),
     ],
 )

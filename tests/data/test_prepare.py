@@ -115,7 +115,7 @@ def test_an_interrupted_run_goes_on_where_it_was(cohort, tmp_path, monkeypatch):
 def test_a_full_disk_leaves_no_half_shard(cohort, tmp_path, monkeypatch):
     class FullDisk(records.tf.io.TFRecordWriter):
         def write(self, record):
-            raise OSError(28, "No space left on device")
+            raise records.tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
     monkeypatch.setattr(records.tf.io, "TFRecordWriter", FullDisk)
     with pytest.raises(OSError, match="No space left"):
@@ -202,7 +202,8 @@ def test_a_cohort_without_the_pair(cohort, tmp_path):
     )
     prepared = run(Cohort(visits, "only T1"), tmp_path / "out")
     with pytest.raises(
-        UserError, match=r"no train patient of partition 1 has all of t1, t2; patients per modality: \{'t1': 10\}"
+        UserError,
+        match=r"no train patient of partition 1 has slices of all of t1, t2; visits per modality: \{'t1': 10\}",
     ):
         prepared.visits("train", 1, ("t1", "t2"))
     with pytest.raises(UserError, match="partitions 1 to 5, got 6"):
@@ -237,7 +238,10 @@ def test_a_leak_in_the_manifest_is_an_error(cohort, tmp_path):
     [
         (lambda out: (out / "manifest.json").write_text("{"), "not readable as JSON"),
         (lambda out: (out / "manifest.json").write_text('{"format": 99}'), "expected a manifest of format 1"),
-        (lambda out: next((out / "shards").iterdir()).unlink(), r"the shard of .* is missing \(1 in all\)"),
+        (
+            lambda out: next((out / "shards").iterdir()).unlink(),
+            r"the shard of .* is missing or cut short \(1 in all\)",
+        ),
         (lambda out: (out / "manifest.json").unlink(), "expected a folder made by `kerasgan data prepare"),
     ],
 )
@@ -257,3 +261,118 @@ def test_a_foreign_folder_is_left_alone(cohort, tmp_path):
         run(cohort, tmp_path / "out" / "thesis.tex")
     with pytest.raises(UserError, match="no visits"):
         run(Cohort((), "nobody"), tmp_path / "other")
+
+
+def test_a_shard_that_is_cut_short_is_found_and_made_again(cohort, tmp_path):
+    run(cohort, tmp_path / "out")
+    path = next((tmp_path / "out" / "shards").iterdir())
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    with pytest.raises(UserError, match="missing or cut short"):
+        open_prepared(tmp_path / "out")
+    run(cohort, tmp_path / "out")
+    assert path.read_bytes() == whole
+
+
+def test_an_interrupted_change_leaves_no_manifest_that_is_wrong(cohort, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    run(cohort, out)
+    real, written = records.write_shard, []
+
+    def failing(path, slices):
+        if len(written) == 5:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        real(path, slices)
+
+    monkeypatch.setattr(records, "write_shard", failing)
+    with pytest.raises(KeyboardInterrupt):
+        run(cohort, out, "data.percentiles=[10, 50]", force=True, workers=1)
+    with pytest.raises(UserError, match="did not finish"):
+        open_prepared(out)
+    monkeypatch.undo()
+    again = run(cohort, out)
+    fresh = run(cohort, tmp_path / "fresh")
+    assert again.manifest == fresh.manifest
+    assert {n: c for n, (c, _) in shards(out).items()} == {n: c for n, (c, _) in shards(tmp_path / "fresh").items()}
+
+
+def test_corrected_ids_reach_the_manifest_without_new_shards(cohort, tmp_path):
+    def named(patient):
+        visits = tuple(
+            Visit(**patient(i), images=v.images, segmentation=v.segmentation) for i, v in enumerate(cohort.visits)
+        )
+        return Cohort(visits, "ids")
+
+    run(named(lambda i: {"patient": f"p{i}_0"}), tmp_path / "out")
+    before = shards(tmp_path / "out")
+    prepared = run(named(lambda i: {"patient": f"p{i}", "visit": "0"}), tmp_path / "out")
+    assert shards(tmp_path / "out") == before
+    assert {visit.patient for visit in prepared.manifest.visits} == {f"p{i}" for i in range(10)}
+    assert prepared.visits("train", 1, ("t1",))
+
+
+def test_what_a_killed_writer_left_is_no_foreign_file(cohort, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    left = out / ".4999999.manifest.json"  # beyond the largest process id of Linux
+    left.write_text("{")
+    run(cohort, out)
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "shards"]
+
+
+def test_a_visit_without_images_is_named(cohort, tmp_path):
+    empty = Visit(patient="nobody", segmentation=cohort.visits[0].segmentation)
+    with pytest.raises(UserError, match="nobody has no image"):
+        run(Cohort((*cohort.visits, empty), "x"), tmp_path / "out")
+
+
+def test_another_split_is_refused_where_it_is_configured(cohort, tmp_path):
+    run(cohort, tmp_path / "out")
+    other = settings("split.seed=99")
+    with pytest.raises(UserError, match=r"seed: 2020, not 99 as configured.*--set split.seed=2020"):
+        open_prepared(tmp_path / "out", other.data, other.split)
+
+
+def test_tumours_without_slices_are_no_visits_to_train_on(cohort, tmp_path):
+    prepared = run(cohort, tmp_path / "out")
+    bare = [visit.model_copy(update={"slices": []}) for visit in prepared.manifest.visits]
+    without = type(prepared)(prepared.folder, prepared.manifest.model_copy(update={"visits": bare}))
+    with pytest.raises(UserError, match="has slices of all of t1"):
+        without.visits("validation", 1, ("t1",))
+
+
+def rewrite(folder, name, change):
+    path = folder / "BraTS2021_00000" / f"BraTS2021_00000_{name}.nii.gz"
+    image = nibabel.load(path)
+    nibabel.Nifti1Image(change(image.get_fdata()), image.affine).to_filename(path)
+
+
+def test_masks_of_scaled_integers_are_labels_and_soft_masks_are_refused(brats_folder, tmp_path):
+    folder = tmp_path / "brats"
+    shutil.copytree(brats_folder, folder)
+    whole = run(index(folder), tmp_path / "whole").manifest.visits[0]
+    rewrite(folder, "seg", lambda voxels: voxels * 0.99999994)
+    assert run(index(folder), tmp_path / "scaled").manifest.visits[0].slices == whole.slices
+    rewrite(folder, "seg", lambda voxels: voxels * 0.4)
+    with pytest.raises(UserError, match="values other than labels"):
+        run(index(folder), tmp_path / "soft")
+
+
+def test_background_is_black_in_z_scored_images_too(brats_folder, tmp_path):
+    import tensorflow as tf
+
+    folder = tmp_path / "brats"
+    shutil.copytree(brats_folder, folder)
+
+    def z_score(voxels):
+        brain = voxels != 0
+        return np.where(brain, (voxels - voxels[brain].mean()) / voxels[brain].std(), 0)
+
+    rewrite(folder, "t1", z_score)
+    prepared = run(index(folder), tmp_path / "out")
+    visit = prepared.manifest.visits[0]
+    assert visit.ranges["t1"][0] < 0
+    record = next(iter(tf.data.TFRecordDataset(str(prepared.shard(visit)))))
+    image = records.to_signed(records.parse(record, 32, ("t1",))["t1"]).numpy()[..., 0]
+    assert image[0, 0] == image[-1, -1] == -1

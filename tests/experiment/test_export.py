@@ -77,7 +77,7 @@ def test_a_failed_export_leaves_no_version(finished_run, tmp_path, monkeypatch):
 def test_the_readme_names_data_inputs_and_commands(exported):
     text = (exported[1][0] / "README.md").read_text()
     assert "BraTS folders in" in text
-    assert "curl -d @saved_models/pairwise_t1_to_t1e/1/example_request.json" in text
+    assert f"curl -d @{exported[0]}/pairwise_t1_to_t1e/1/example_request.json" in text
     assert "-p 127.0.0.1:8501:8501" in text
     request = json.loads((exported[1][0] / "example_request.json").read_text())
     assert np.shape(request["inputs"]["t1"]) == (1, 32, 32, 1)

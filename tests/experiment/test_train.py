@@ -1,5 +1,7 @@
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 from conftest import SMALL
 
 from kerasgan import experiment
+from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
+from kerasgan.experiment.configuration import settings_of
 from kerasgan.experiment.runs import open_run
-from kerasgan.experiment.training import ALL_PAIRS
+from kerasgan.experiment.training import ALL_PAIRS, TASKS
 
 SHORT = (*SMALL, "training.epochs=2", "training.validate_every=1", "training.sample_every=2")
 
@@ -71,7 +75,6 @@ def test_history_has_losses_and_quality_of_both_directions(finished_run):
 
 
 def test_metrics_are_those_of_the_delivered_generators(finished_run, prepared_folder):
-    from kerasgan.data.prepare import open_prepared
     from kerasgan.papers.pairwise.quality import load_pairs
 
     metrics = json.loads((finished_run / "metrics.json").read_text())
@@ -146,8 +149,10 @@ def test_resume_refuses_another_configuration_pair_and_data(finished_run, prepar
         train(finished_run, None, "training.learning_rate=0.1", resume=True)
     with pytest.raises(UserError, match="is a run of pairwise t1-t1e, not of pairwise t1-t2"):
         train(finished_run, None, pair=("t1", "t2"), resume=True)
+    smaller = tmp_path / "smaller.csv"
+    smaller.write_text("\n".join(cohort_csv.read_text().splitlines()[:-1]))
     other = tmp_path / "other"
-    experiment.prepare(cohort_csv, other, overrides=[*SMALL, "split.seed=9"], quiet=True)
+    experiment.prepare(smaller, other, overrides=SMALL, quiet=True)
     with pytest.raises(UserError, match="has changed since"):
         train(finished_run, other, resume=True)
     with pytest.raises(UserError, match=r"has no run\.json"):
@@ -222,8 +227,6 @@ def test_pair_all_trains_six_runs_and_resumes_the_group(prepared_folder, tmp_pat
 
 
 def test_a_group_keeps_finished_runs_and_resumes_begun_ones(finished_run, prepared_folder, tmp_path, monkeypatch):
-    import shutil
-
     group = tmp_path / "group"
     shutil.copytree(finished_run, group / "t1-t1e")
     shutil.copytree(finished_run, group / "t1-t2")
@@ -263,6 +266,55 @@ def test_a_group_checks_every_pair_before_it_trains_the_first(cohort_csv, tmp_pa
         "\n".join(",".join(cell for i, cell in enumerate(row) if i != column or row[0][0] == "#") for row in rows)
     )
     experiment.prepare(bare, tmp_path / "prepared", overrides=SMALL, quiet=True)
-    with pytest.raises(UserError, match="has all of t1, t2"):
+    with pytest.raises(UserError, match="has slices of all of t1, t2"):
         train(tmp_path / "group", tmp_path / "prepared", pair=("all",))
     assert not (tmp_path / "group").exists()
+
+
+def test_a_resumed_group_gives_new_pairs_the_settings_and_data_of_begun_ones(finished_run, tmp_path, monkeypatch):
+    group = tmp_path / "group"
+    shutil.copytree(finished_run, group / "t1-t1e")
+    asked = []
+
+    def one(model, names, folder, before, settings, prepared, dry_run, quiet):
+        asked.append((folder.name, settings.training.epochs, prepared.folder))
+
+    monkeypatch.setattr("kerasgan.experiment.training._train_one", one)
+    experiment.train("pairwise", pair=("all",), run_dir=group, resume=True, quiet=True)
+    data = Path(open_run(finished_run).data)
+    assert {(epochs, folder) for _, epochs, folder in asked} == {(2, data)}
+    with pytest.raises(UserError, match=r"another configuration \(training.learning_rate: 0.0002, not 0.5\)"):
+        train(group, None, "training.learning_rate=0.5", pair=("all",), resume=True)
+
+
+def test_no_test_patient_is_found_out_before_the_training(prepared_folder, tmp_path):
+    copy = tmp_path / "prepared"
+    shutil.copytree(prepared_folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    first = manifest["partitions"][0]
+    first["train"], first["test"] = first["train"] + first["test"], []
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="no test patient of partition 1"):
+        train(tmp_path / "run", copy)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_without_data_simulates_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERASGAN_CACHE", str(tmp_path))
+    experiment.train("pairwise", pair=("t1", "t2"), dry_run=True)
+    assert "would simulate 20 patients" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_simulated_patients_are_found_out_before_the_simulation(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASGAN_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match="too few to fill train, validation and test"):
+        experiment.train("pairwise", pair=("t1", "t2"), overrides=["phantom.patients=6"], quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_equal_images_do_not_spoil_the_mean_psnr(prepared_folder, monkeypatch):
+    task = TASKS["pairwise"](settings_of("pairwise", overrides=SMALL), open_prepared(prepared_folder), ("t1", "t1e"))
+    values = {"psnr": np.array([20.0, np.inf, 30.0]), "psnr_tumour": np.array([np.nan] * 3)}
+    monkeypatch.setattr(task, "measures", lambda pairs: dict.fromkeys(task.directions, values))
+    assert task.validate() == {"t1_to_t1e_psnr": 25.0, "t1e_to_t1_psnr": 25.0, "psnr": 25.0}

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import nibabel
@@ -35,6 +36,18 @@ def test_an_identity_generator_gives_the_volume_back(t1, views):
     inside[6:-6, 7:-7, 5:-5] = True
     error = np.abs(made - expected)[inside & (volume.data != 0)]
     assert np.median(error) < 0.02 * (high - low)
+
+
+def test_a_z_scored_volume_keeps_its_negative_intensities(t1):
+    volume = read_volume(str(t1))
+    brain = volume.data != 0
+    scored = np.where(brain, (volume.data - volume.data[brain].mean()) / volume.data[brain].std(), 0)
+    made = translate_volume(lambda images: images, replace(volume, data=scored), ("axial",), SETTINGS.data)
+    inside = np.zeros(brain.shape, bool)
+    inside[6:-6, 7:-7, 5:-5] = True
+    assert made.min() < -1
+    assert np.median(np.abs(made - scored)[inside & brain]) < 0.05
+    assert (made[~brain] == 0).all()
 
 
 def test_slices_reach_the_generator_as_it_was_trained(t1):
@@ -88,6 +101,8 @@ def test_the_volume_is_what_the_generator_makes_of_each_slice(finished_run, t1, 
 def test_a_folder_of_patients(finished_run, brats_folder, tmp_path):
     made = experiment.translate_folder(finished_run, brats_folder, tmp_path, source="t1", target="t1e", quiet=True)
     assert len(made) == 10
+    with pytest.raises(UserError, match=r"exists \(10 in all\)"):
+        experiment.translate_folder(finished_run, brats_folder, tmp_path, source="t1", target="t1e", quiet=True)
     assert made[0] == tmp_path / "BraTS2021_00000" / "BraTS2021_00000_t1e.nii.gz"
     assert all(path.is_file() for path in made)
 
@@ -117,6 +132,12 @@ def test_bad_files_and_names(finished_run, t1, tmp_path):
         experiment.translate(finished_run, t1, tmp_path / "out.png", **options)
     with pytest.raises(UserError, match="is the volume to translate"):
         experiment.translate(finished_run, t1, t1, **options)
+    (tmp_path / "mine.nii.gz").write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"mine\.nii\.gz exists \(1 in all\); give another --out, or --force"):
+        experiment.translate(finished_run, t1, tmp_path / "mine.nii.gz", **options)
+    assert (tmp_path / "mine.nii.gz").read_bytes() == b"mine"
+    experiment.translate(finished_run, t1, tmp_path / "mine.nii.gz", force=True, **options)
+    assert read_volume(str(tmp_path / "mine.nii.gz")).data.shape == SHAPE
     with pytest.raises(UserError, match=r"has no run\.json"):
         experiment.translate(tmp_path, t1, tmp_path / "out.nii.gz", **options)
     assert not (tmp_path / "out.nii.gz").exists()

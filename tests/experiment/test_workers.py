@@ -91,11 +91,29 @@ def test_multiworker_without_a_cluster_says_what_is_missing(monkeypatch):
         strategy_for("multiworker")
 
 
+WORKERS = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+WITH_CHIEF = {"chief": ["127.0.0.1:3"]} | WORKERS
+
+
 @pytest.mark.parametrize(
-    ("task", "chief"),
-    [(None, True), (("worker", 0), True), (("worker", 1), False), (("chief", 0), True), (("evaluator", 0), False)],
+    ("strategy", "cluster", "task", "chief"),
+    [
+        ("multiworker", WORKERS, ("worker", 0), True),
+        ("multiworker", WORKERS, ("worker", 1), False),
+        ("multiworker", WITH_CHIEF, ("chief", 0), True),
+        ("multiworker", WITH_CHIEF, ("worker", 0), False),
+        ("none", WORKERS, ("worker", 1), True),
+        ("mirrored", WORKERS, ("worker", 1), True),
+    ],
 )
-def test_who_is_chief(monkeypatch, task, chief):
-    config = {"cluster": {"worker": ["127.0.0.1:1"]}} | ({"task": {"type": task[0], "index": task[1]}} if task else {})
+def test_who_is_chief(monkeypatch, strategy, cluster, task, chief):
+    config = {"cluster": cluster, "task": {"type": task[0], "index": task[1]}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-    assert is_chief() is chief
+    assert is_chief(strategy) is chief
+
+
+def test_a_tf_config_that_is_not_asked_for_is_not_read(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{")
+    assert is_chief("none")
+    with pytest.raises(UserError, match="expects TF_CONFIG"):
+        strategy_for("multiworker")

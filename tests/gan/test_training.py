@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from toy import batches, numbers, toy
 
+from kerasgan.errors import UserError
 from kerasgan.gan.callbacks import Every, History
 from kerasgan.gan.training import Diverged, Stopped, fit
 
@@ -108,6 +109,29 @@ def test_nan_stops_and_keeps_the_last_good_state(tmp_path):
     kept = toy()
     fit(kept, batches, steps_per_epoch=STEPS, epochs=2, folder=tmp_path / "bad", checkpoint_every=1, resume=True)
     assert_same(numbers(kept), good)
+
+
+def test_a_state_that_the_next_step_proves_bad_is_taken_back(tmp_path):
+    """The last update of an epoch is judged by the next epoch's first loss, after the state was saved."""
+
+    def poisoned(position):
+        return (
+            batches(position)
+            .enumerate()
+            .map(lambda n, batch: tf.where(n + position.epoch * STEPS == 2 * STEPS, np.nan, batch))
+        )
+
+    good = train(tmp_path / "good", toy(), epochs=1)
+    with pytest.raises(Diverged, match="epoch 3, step 1"):
+        train(tmp_path / "bad", toy(), epochs=4, data=poisoned)
+    kept = toy()
+    fit(kept, batches, steps_per_epoch=STEPS, epochs=1, folder=tmp_path / "bad", checkpoint_every=1, resume=True)
+    assert_same(numbers(kept), good)
+
+
+def test_an_epoch_without_a_step_is_refused(tmp_path):
+    with pytest.raises(UserError, match="lower training"):
+        train(tmp_path, toy(), epochs=1, steps_per_epoch=0)
 
 
 def test_best_is_the_epoch_with_the_largest_monitored_value(tmp_path):

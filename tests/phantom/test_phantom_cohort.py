@@ -214,7 +214,8 @@ def test_an_interrupted_cohort_goes_on(three, tmp_path, monkeypatch):
     assert not (out / "phantom.json").exists()
     for _ in range(2):
         simulate_cohort(out, **settings)
-        assert calls == [0, 1, 1, 2]
+        # A thread may have begun the third patient before the interruption reached the others.
+        assert calls in ([0, 1, 1, 2], [0, 1, 2, 1])
         assert bytes_of(out) == bytes_of(three)
 
 

@@ -40,10 +40,10 @@ def test_translation_grid_shows_four_panels_and_the_outline(tmp_path, slices):
     assert [p.name for p in path.parent.iterdir()] == ["grid.png"]
 
 
-def test_figure_7_boxes_the_real_image(tmp_path, slices):
+def test_boxed_grid_boxes_the_real_image(tmp_path, slices):
     (a, b, _), _ = slices
     path = tmp_path / "figure7.png"
-    figures.figure_7(path, [("T1", {"T1": a, "T1e": b})], ["T1", "T1e"], "title")
+    figures.boxed_grid(path, [("T1", {"T1": a, "T1e": b})], ["T1", "T1e"], "title")
     image = panels(path)
     red = (image[..., 0] > 0.9) & (image[..., 1] < 0.1) & (image[..., 2] < 0.1)
     columns = np.flatnonzero(red.any(axis=0))

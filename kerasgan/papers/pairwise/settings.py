@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from kerasgan.data.settings import PhantomSettings, SliceSettings, SplitSettings
 from kerasgan.gan.settings import Count, TrainingSettings
 from kerasgan.settings import Section
 
-Sources = Annotated[tuple[str, ...], Strict(False), Field(min_length=1)]
+Sources = Annotated[tuple[Literal["t1", "t1e", "t2", "flair"], ...], Strict(False), Field(min_length=1)]
+LEVELS = 4  # of the networks, each of which halves the image
 
 
 class LossSettings(Section):
@@ -39,6 +40,13 @@ class SynthesisSettings(Section):
     t2: Sources
     flair: Sources
 
+    @model_validator(mode="after")
+    def _from_others(self) -> "SynthesisSettings":
+        for target, sources in self:
+            if target in sources:
+                raise ValueError(f"{target} cannot be made from itself")
+        return self
+
 
 class PairwiseSettings(Section):
     """All of configs/pairwise.yaml."""
@@ -49,3 +57,9 @@ class PairwiseSettings(Section):
     training: PairwiseTraining
     synthesis: SynthesisSettings
     phantom: PhantomSettings
+
+    @model_validator(mode="after")
+    def _fits_the_networks(self) -> "PairwiseSettings":
+        if self.data.size % 2**LEVELS:
+            raise ValueError(f"data.size must be a multiple of {2**LEVELS} for the networks of Figure 3")
+        return self

@@ -42,7 +42,7 @@ def translate_volume(
             advance(len(chosen))
     total *= (high - low) / len(views)
     total += low
-    return np.where(brain, np.maximum(total, 0), 0).astype(np.float32)
+    return np.where(brain, total, np.float32(0))
 
 
 def slices_with_brain(volume: Volume, views: Sequence[str]) -> int:

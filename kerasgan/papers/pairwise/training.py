@@ -42,6 +42,7 @@ class PairwiseTask:
         partition = settings.training.partition
         self.visits = prepared.visits("train", partition, pair)
         self.count = pipeline.count_slices(self.visits)
+        prepared.visits("test", partition, pair)  # that there are none should not come out after the training
         self.validation = quality.load_pairs(prepared, "validation", partition, pair)
 
     def build(self) -> gan.PairwiseGAN:
@@ -99,16 +100,12 @@ class PairwiseTask:
     def validate(self) -> dict[str, float]:
         """Each measure on the validation slices, per direction and as the mean of both."""
         logs: dict[str, float] = {}
+        found: dict[str, list[float]] = {}
         for direction, values in self.measures(self.validation).items():
-            logs |= {
-                f"{direction}_{name}": float(np.nanmean(array))
-                for name, array in values.items()
-                if np.isfinite(array).any()
-            }
-        for name in quality.MEASURES:
-            found = [logs[f"{direction}_{name}"] for direction in self.directions if f"{direction}_{name}" in logs]
-            logs |= {name: float(np.mean(found))} if found else {}
-        return logs
+            for name, value in quality.summary(values).items():
+                logs[f"{direction}_{name}"] = value["mean"]
+                found.setdefault(name, []).append(value["mean"])
+        return logs | {name: float(np.mean(means)) for name, means in found.items()}
 
     def measures(self, pairs: quality.Pairs) -> dict[str, dict[str, np.ndarray]]:
         """Each measure per slice, per direction."""
@@ -172,4 +169,4 @@ class PairwiseTask:
                 (DISPLAY[source], {DISPLAY[source]: real[i], DISPLAY[target]: fakes[k]}) for k, i in enumerate(chosen)
             ]
         columns = [DISPLAY[name] for name in DISPLAY if name in self.pair]
-        figures.figure_7(path, rows, columns, f"{self.prepared.manifest.origin}, test: real in red")
+        figures.boxed_grid(path, rows, columns, f"{self.prepared.manifest.origin}, test: real in red")

@@ -1,0 +1,252 @@
+"""scripts/benchmark: that it compares the same networks, steps and slices, counts rightly, and prints its table."""
+
+import itertools
+import math
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasgan.data.indexers import index
+from kerasgan.data.prepare import prepare_slices
+from kerasgan.data.splits import partition_patients
+from kerasgan.data.volumes import read_volumes
+from kerasgan.experiment.configuration import settings_of
+from kerasgan.gan.layers import UpConv2D
+from kerasgan.papers.pairwise import gan, networks
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from benchmarks import __main__ as command  # noqa: E402
+from benchmarks import feeding, machine, operations, plain_keras, step  # noqa: E402
+from benchmarks import prepare as preparing  # noqa: E402
+from benchmarks.timing import Ratio, in_turns, rate, times_as_fast  # noqa: E402
+
+SIZE = 32
+NETWORKS = ("generator_m", "generator_n", "discriminator_m", "discriminator_n")
+
+
+@pytest.fixture(scope="module")
+def settings():
+    return settings_of("pairwise", overrides=[f"data.size={SIZE}"])
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return step.random_batch(2, SIZE)
+
+
+@pytest.fixture
+def model(settings):
+    """kerasgan's model, with biases that are not 0, so that a lost one shows."""
+    model = gan.build(("t1", "t1e"), settings)
+    random = np.random.default_rng(5)
+    for player in model.players:
+        for variable in model.trainable_of(player):
+            if variable.name == "bias":
+                variable.assign(random.normal(scale=0.1, size=variable.shape))
+    return model
+
+
+# ---- timing ----
+
+
+def test_ratios_are_taken_round_by_round():
+    ours, theirs = np.array([1.0, 2.0, 4.0]), np.array([2.0, 2.0, 2.0])  # 2, 1 and 1/2 times as fast
+    assert times_as_fast(ours, theirs) == Ratio(median=1.0, lower=0.75, upper=1.5)
+
+
+def test_a_rate_is_of_the_median_round():
+    assert rate(12, np.array([2.0, 100.0, 3.0])) == 4.0
+
+
+def test_calls_take_turns_after_one_that_is_not_measured():
+    made = []
+    seconds = in_turns({name: lambda name=name: made.append(name) for name in "abc"}, rounds=2)
+    assert "".join(made) == "abc" + "abc" + "bca"
+    assert {name: taken.shape for name, taken in seconds.items()} == {"a": (2,), "b": (2,), "c": (2,)}
+    assert all((taken >= 0).all() for taken in seconds.values())
+
+
+def test_the_machine_is_described_without_its_name():
+    text = machine.describe()
+    assert f"tensorflow {tf.__version__}" in text and f"{machine.cores()} cores" in text
+    assert platform.node() not in text
+
+
+# ---- operations ----
+
+
+def test_multiplications_of_a_small_network_by_hand():
+    image = keras.Input((4, 4, 2))
+    x = keras.layers.Conv2D(3, 4, strides=2, padding="same")(image)  # 2 x 2 pixels, 4 x 4 taps, 2 x 3 channels
+    x = UpConv2D(5, 4)(keras.layers.ReLU()(x))  # 2 x 2 pixels, 5 x 5 taps, 3 x 5 channels
+    assert operations.multiplications(keras.Model(image, x)) == [4 * 16 * 6, 4 * 25 * 15]
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_an_up_convolution_reads_as_many_distinct_pixels_as_counted(size):
+    image = keras.Input((8, 8, 1))
+    before = (size - 1) // 2
+    # Of the pixels that the outputs 10 and 11 read in the enlarged image, the distinct ones in the small image.
+    distinct = sum(len({(output - before + tap) // 2 for tap in range(size)}) for output in (10, 11))
+    assert operations.multiplications(keras.Model(image, UpConv2D(1, size)(image))) == [64 * distinct**2]
+
+
+def test_least_operations_of_the_published_networks_by_hand():
+    g = [2_097_152, 33_554_432, 33_554_432, 33_554_432, 52_428_800, 104_857_600, 104_857_600, 6_553_600]
+    d = [4_194_304, 134_217_728, 134_217_728, 134_217_728, 524_288]
+    # Generator: forward, kernels, inputs. Discriminator: 2 forward, 2 x kernels and 2 x inputs for its own loss, and
+    # the inputs once more for the generators'. No gradient of an image but the last. Two directions, * and +.
+    pair = 2 * 2 * (sum(g) + sum(g) + sum(g[1:]) + 2 * sum(d) + 2 * sum(d) + 2 * sum(d[1:]) + sum(d))
+    generator, discriminator = networks.generator("g", 128), networks.discriminator("d", 128)
+    assert step.minimal_operations(generator, discriminator) == pair == 15_821_963_264
+
+
+def test_matrix_products_count_what_they_compute(monkeypatch):
+    shapes = []
+    multiply = tf.matmul
+    monkeypatch.setattr(tf, "matmul", lambda a, b: (shapes.append((a.shape, b.shape)), multiply(a, b)))
+    for size, (count, call) in operations.matrix_products("bfloat16", quick=True).items():
+        call()
+        assert set(shapes) == {((size, size), (size, size))} and count == len(shapes) * 2 * size**3
+
+
+# ---- the same networks, steps and slices ----
+
+
+def test_the_plain_generator_is_the_same_network(model, batch):
+    plain = plain_keras.generator("plain", SIZE)
+    assert plain.count_params() == model.generator_m.count_params()
+    plain.set_weights(model.generator_m.get_weights())
+    np.testing.assert_allclose(plain(batch["m"]), model.generator_m(batch["m"]), atol=1e-5)
+
+
+def test_the_plain_step_moves_the_weights_as_ours_does(model, settings, batch):
+    plain = plain_keras.build(settings)
+    for name in NETWORKS:
+        getattr(plain, name).set_weights(getattr(model, name).get_weights())
+    before = {name: getattr(model, name).get_weights() for name in NETWORKS}
+    tensors = {name: tf.constant(images) for name, images in batch.items()}
+    losses, plain_losses = model.train_step(tensors), plain.train_step(tensors)
+    assert float(plain_losses["generator_loss"]) == pytest.approx(float(losses["generator_loss"]), rel=1e-5)
+    for name in NETWORKS:
+        moves, plain_moves = (flat(getattr(each, name).get_weights()) - flat(before[name]) for each in (model, plain))
+        # Adam's first step is the rate in the gradient's direction; a gradient of rounding errors may have any sign.
+        assert np.mean(np.abs(moves - plain_moves) > 0.02 * settings.training.learning_rate) < 1e-4
+        assert np.mean(np.abs(moves)) > 0.5 * settings.training.learning_rate
+
+
+def flat(weights):
+    return np.concatenate([array.ravel() for array in weights])
+
+
+@pytest.fixture
+def torch_model(model, settings):
+    """The model in PyTorch, with the weights of `model`."""
+    torch = pytest.importorskip("torch")
+    from benchmarks.pytorch import PairwiseGAN
+
+    theirs = PairwiseGAN(settings, torch.channels_last, bfloat16=False)
+    for name in NETWORKS:
+        arrays = getattr(model, name).get_weights()
+        parameters = list(getattr(theirs, name).parameters())
+        with torch.no_grad():
+            for parameter, array in zip(parameters, arrays, strict=True):
+                parameter.copy_(torch.from_numpy(to_torch(array)))
+    return theirs
+
+
+def to_torch(array):
+    return array.transpose(3, 2, 0, 1).copy() if array.ndim == 4 else array
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_in_pytorch_are_the_same(model, torch_model, batch, name):
+    ours, theirs = getattr(model, name), getattr(torch_model, name)
+    assert sum(parameter.numel() for parameter in theirs.parameters()) == ours.count_params()
+    outputs = theirs(torch_model.prepare(batch)["m"]).detach().permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(outputs, ours(batch["m"]), atol=1e-5)
+
+
+def test_losses_and_moves_in_pytorch_are_the_same(model, torch_model, settings, batch):
+    tensors = torch_model.prepare(batch)
+    losses = [loss.item() for loss in torch_model.losses(**tensors)]
+    logs = model.train_step({name: tf.constant(images) for name, images in batch.items()})
+    names = ("generator_loss", "discriminator_n_loss", "discriminator_m_loss")
+    assert losses == pytest.approx([float(logs[name]) for name in names], rel=1e-5)
+    for optimizer in torch_model.optimizers:
+        # PyTorch adds epsilon after correcting the second moment, Keras before: at step 1, sqrt(1 - beta_2) of it.
+        optimizer.param_groups[0]["eps"] = 1e-7 / math.sqrt(1 - 0.999)
+    torch_model.train_step(tensors)
+    for name in NETWORKS:
+        theirs = flat([parameter.detach().numpy() for parameter in getattr(torch_model, name).parameters()])
+        ours = flat([to_torch(array) for array in getattr(model, name).get_weights()])
+        assert np.mean(np.abs(ours - theirs) > 0.02 * settings.training.learning_rate) < 1e-4
+
+
+def test_the_plain_loop_makes_the_same_slices(brats_folder):
+    settings = preparing.prepare_settings(quick=True).data
+    visit = index(brats_folder, "brats").visits[0]
+    volumes = read_volumes(dict(visit.images) | {"segmentation": visit.segmentation})
+    segmentation = volumes.pop("segmentation").data
+    ours, _ = prepare_slices(volumes, segmentation, settings)
+    theirs = preparing.plain_examples(visit, settings)
+    assert len(theirs) == len(ours) == 6
+    for piece, example in zip(ours, theirs, strict=True):
+        for modality, image in piece.images.items():
+            np.testing.assert_allclose(plain_image(example, modality, np.float32, settings.size), image, atol=1e-5)
+        label = plain_image(example, "segmentation", np.uint8, settings.size)
+        np.testing.assert_array_equal(label > 0, piece.segmentation > 0)
+
+
+def plain_image(example, name, dtype, size):
+    return np.frombuffer(example.features.feature[name].bytes_list.value[0], dtype).reshape(size, size)
+
+
+def test_fed_batches_are_all_full():
+    settings = settings_of("pairwise")
+    patients = {str(number): "all" for number in range(feeding.PATIENTS)}
+    train = partition_patients(patients, settings.split)[0]["train"]
+    slices = len(train) * len(settings.data.views) * settings.data.slices_per_view
+    assert slices % settings.training.batch_size == 0
+
+
+# ---- the command ----
+
+
+@pytest.mark.slow
+def test_quick_prints_a_table_of_finite_numbers(tmp_path, capsys):
+    command.main(["--quick", "--out", str(tmp_path / "table.md")])
+    printed = capsys.readouterr().out
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed
+    head, _, header, _, *lines = printed.splitlines()
+    assert head.endswith("--quick, so the numbers mean nothing")
+    assert [cell.strip() for cell in header.strip("|").split("|")] == list(command.HEADER)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [name for name, _ in itertools.groupby(row[0] for row in rows)] == list(command.BENCHMARKS)
+    for _, what, measured, ratio, _ in rows:
+        numbers = [float(measured.split()[0]), *([float(ratio.split()[0])] if ratio else [])]
+        assert all(map(math.isfinite, numbers)), what
+    assert {"kerasgan, fp32", "kerasgan, bf16", "Keras alone, fp32"} <= {row[1] for row in rows}
+
+
+def test_an_unknown_benchmark_is_named(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["stpe"])
+    assert "no benchmark stpe; there are step, feeding, prepare, translate" in capsys.readouterr().err
+
+
+def test_the_script_runs():
+    environment = {**os.environ, "PYTHON": sys.executable}
+    asked = subprocess.run(
+        [SCRIPTS / "benchmark", "--help"], capture_output=True, text=True, env=environment, check=True
+    )
+    assert "--quick" in asked.stdout
