@@ -17,7 +17,7 @@ from isal import igzip
 from tqdm import tqdm
 
 from kerasgan.errors import UserError, nearest
-from kerasgan.files import write_text, written_aside
+from kerasgan.files import remaining, write_text, written_aside
 from kerasgan.phantom.anatomy import Brain, draw_brain
 from kerasgan.phantom.shapes import random_field
 from kerasgan.phantom.signal import SEQUENCES, acquire, draw_scan
@@ -240,7 +240,7 @@ def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
                         "use another folder, or delete this one"
                     )
             return
-    if any(out.iterdir()):
+    if remaining(out):
         raise UserError(f"{out} is not empty and holds no simulated cohort ({COMPLETE}); use a new folder")
 
 
