@@ -20,6 +20,7 @@ from kerasgan.data.volumes import read_volumes
 from kerasgan.experiment.configuration import settings_of
 from kerasgan.gan.layers import UpConv2D
 from kerasgan.papers.pairwise import gan, networks
+from kerasgan.threads import usable_cores
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -77,7 +78,7 @@ def test_calls_take_turns_after_one_that_is_not_measured():
 
 def test_the_machine_is_described_without_its_name():
     text = machine.describe()
-    assert f"tensorflow {tf.__version__}" in text and f"{machine.cores()} cores" in text
+    assert f"tensorflow {tf.__version__}" in text and f"{usable_cores()} cores" in text
     assert platform.node() not in text
 
 

@@ -123,9 +123,11 @@ def read_volumes(sources: Mapping[str, str]) -> dict[str, Volume]:
 def labels_of(volume: Volume) -> np.ndarray:
     """A segmentation's voxels as uint8 labels; UserError if they are not whole numbers from 0 to 255."""
     data = volume.data
-    whole = np.rint(data)
+    if data.dtype == np.uint8:
+        return data
     # Files that scale their integers come back a rounding error off.
-    if data.min() < -0.5 or data.max() > 255.5 or not np.allclose(data, whole, rtol=0, atol=1e-3):
+    whole = np.rint(data) if data.dtype.kind == "f" else data
+    if whole.min() < 0 or whole.max() > 255 or (whole is not data and np.abs(data - whole).max() > 1e-3):
         raise UserError(f"the segmentation has values other than labels 0, 1, 2, ...: {volume.source}")
     return whole.astype(np.uint8)
 

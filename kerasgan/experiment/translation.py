@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import keras
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kerasgan.data.cohort import Cohort, Visit, read_cohort, write_cohort
@@ -49,7 +50,9 @@ class Translator:
     def __call__(self, file: str, out: Path, quiet: bool = False) -> None:
         """Translate one volume file into `out`, with the affine and shape of `file`."""
         volume = read_volume(file)
-        with tqdm(total=slices_with_brain(volume, self.views), unit="slice", desc=out.name, disable=quiet) as bar:
+        total = slices_with_brain(volume, self.views)
+        # BLAS's threads would compete with TensorFlow's.
+        with tqdm(total=total, unit="slice", desc=out.name, disable=quiet) as bar, threadpool_limits(1, "blas"):
             made = translate_volume(self.translate, volume, self.views, self.settings.data, bar.update)
         write_volume(out, made, volume.geometry, np.float32)
 

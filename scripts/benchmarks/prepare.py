@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from skimage.transform import resize
 
-from benchmarks import machine, phantoms
+from benchmarks import phantoms
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.data import slices
 from kerasgan.data.cohort import Cohort, Visit
@@ -18,6 +18,7 @@ from kerasgan.data.prepare import prepare
 from kerasgan.data.settings import SliceSettings
 from kerasgan.experiment.configuration import settings_of
 from kerasgan.papers.pairwise.settings import PairwiseSettings
+from kerasgan.threads import usable_cores
 
 
 def rows(quick: bool) -> list[Row]:
@@ -34,7 +35,7 @@ def rows(quick: bool) -> list[Row]:
         seconds = in_turns(calls, rounds)
     volumes = sum(len(visit.images) + 1 for visit in cohort.visits)
     return [
-        Row(f"kerasgan, {machine.cores()} threads", rate(volumes, seconds["kerasgan"]), "volumes/s"),
+        Row(f"kerasgan, {usable_cores()} threads", rate(volumes, seconds["kerasgan"]), "volumes/s"),
         Row(
             "nibabel and scikit-image in a loop",
             rate(volumes, seconds["plain"]),

@@ -9,13 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import machine, plain_keras
+from benchmarks import plain_keras
 from benchmarks.operations import matrix_products, multiplications
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.experiment.configuration import settings_of
 from kerasgan.experiment.devices import numerics
 from kerasgan.papers.pairwise import gan
 from kerasgan.papers.pairwise.settings import PairwiseSettings
+from kerasgan.threads import usable_cores
 
 PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
 OURS, NETWORKS, KERAS = "kerasgan", "kerasgan's step, UpSampling2D + Conv2D", "Keras alone"
@@ -102,7 +103,7 @@ def torch_steps(settings: PairwiseSettings, batch: Batch) -> dict[str, Step]:
 
     from benchmarks.pytorch import PairwiseGAN
 
-    torch.set_num_threads(machine.cores())
+    torch.set_num_threads(usable_cores())
     bfloat16 = settings.training.precision == "mixed_bfloat16"
     models = {what: PairwiseGAN(settings, getattr(torch, layout), bfloat16) for what, layout in TORCH.items()}
     return {what: partial(model.train_step, model.prepare(batch)) for what, model in models.items()}
