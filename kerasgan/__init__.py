@@ -1,4 +1,4 @@
-"""kerasgan: GAN-made brain MR images, from five papers, in Keras 3 / TensorFlow.
+"""kerasgan: GAN-made brain MR images, from published papers, in Keras 3 / TensorFlow.
 
 `from kerasgan import experiment` gives in Python what the command line does. Importing the package itself costs
 nothing: TensorFlow is loaded by the first function that needs it.

@@ -81,7 +81,8 @@ def load(schema: type[S], path: Path, profile: str = "full", overrides: Iterable
         except yaml.YAMLError:
             raise UserError(f"--set {override}: the value is not readable as YAML") from None
         _assign(content, key.strip(), value, keys, "--set")
-    return validate(schema, content, str(path))
+    given = "".join(f", --set {override}" for override in overrides)
+    return validate(schema, content, f"{path}{given}")
 
 
 def validate(schema: type[S], content: Mapping[str, Any], where: str) -> S:

@@ -17,8 +17,8 @@ from kerasgan.data.indexers import index
 from kerasgan.data.prepare import prepare_slices
 from kerasgan.data.splits import partition_patients
 from kerasgan.data.volumes import read_volumes
-from kerasgan.experiment.configuration import settings_of
 from kerasgan.gan.layers import UpConv2D
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise import gan, networks
 from kerasgan.threads import usable_cores
 

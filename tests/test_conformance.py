@@ -8,11 +8,10 @@ import pytest
 
 from kerasgan.cli.train import train as train_group
 from kerasgan.data.prepare import open_prepared
-from kerasgan.experiment.configuration import settings_of
 from kerasgan.experiment.training import TASKS
 from kerasgan.gan import checkpoint
 from kerasgan.gan.checkpoint import Position
-from kerasgan.papers import MODELS
+from kerasgan.papers import MODELS, settings_of
 from kerasgan.settings import configs_folder
 
 ROOT = Path(__file__).parents[1]

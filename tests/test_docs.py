@@ -117,7 +117,7 @@ def test_a_wheel_finds_its_configurations_in_an_empty_folder(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
         "import kerasgan; from kerasgan.settings import configs_folder\n"
-        "from kerasgan.experiment.configuration import settings_of\n"
+        "from kerasgan.papers import settings_of\n"
         "assert configs_folder().parent.name == 'kerasgan', configs_folder()\n"
         "print(settings_of('pairwise').training.epochs)"
     )

@@ -26,7 +26,7 @@ class _Group(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             raise _Sentence(f"{where}{error.strerror or error}") from None
         except KeyboardInterrupt:
-            interrupted = _Sentence("interrupted; nothing was left half written, repeat the command to go on")
+            interrupted = _Sentence("interrupted; no file was left half written")
             interrupted.exit_code = 130  # by convention 128 + SIGINT
             raise interrupted from None
 
@@ -38,7 +38,7 @@ class _Sentence(click.ClickException):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="kerasgan")
 def cli() -> None:
-    """Synthetic brain MR images by GANs, from five papers, and whether they help.
+    """GAN-made brain MR images, from published papers.
 
     \b
     A first look, on simulated heads:

@@ -31,7 +31,8 @@ def data() -> None:
     help="A CSV or TSV with a patient column, to merge labels from.",
 )
 @click.option("--label-column", "columns", multiple=True, help="A column of --labels; may be repeated.")
-def index(folder, out, layout, labels, columns) -> None:
+@click.option("--force", is_flag=True, help="Overwrite the CSV if it exists.")
+def index(folder, out, layout, labels, columns, force) -> None:
     """List the patients of FOLDER in a cohort CSV, which you may also write or edit by hand.
 
     \b
@@ -42,7 +43,7 @@ def index(folder, out, layout, labels, columns) -> None:
 
     if bool(labels) != bool(columns):
         raise UserError("--labels and --label-column go together: the table, and which of its columns to take")
-    cohort = index_to_csv(folder, out, layout, labels, columns)
+    cohort = index_to_csv(folder, out, layout, labels, columns, force)
     click.echo(
         f"{out}: {len(cohort.visits)} visits of {len({v.patient for v in cohort.visits})} patients; {cohort.origin}"
     )

@@ -18,7 +18,9 @@ import click
     "--warmup/--no-warmup", default=None, help="Warm-up requests; default: if kerasgan[serving] is installed."
 )
 def export(run, to, warmup) -> None:
-    """Export each generator of a run as the next version of a SavedModel, with models.config and a README.
+    """Export each generator of a run, or of a group of runs, as the next version of a SavedModel.
+
+    Writes models.config, and a README with the commands to serve it, too.
 
     \b
     Example:

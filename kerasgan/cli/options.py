@@ -12,7 +12,7 @@ def _compose(*decorators: Decorator) -> Decorator:
     return lambda function: reduce(lambda inner, decorate: decorate(inner), reversed(decorators), function)
 
 
-quiet = click.option("--quiet", is_flag=True, help="No progress bars, no reports.")
+quiet = click.option("--quiet", is_flag=True, help="No progress bars, results only.")
 
 configuration = _compose(
     click.option("--config", type=click.Path(dir_okay=False), help="A YAML of your own instead of the model's."),
@@ -34,7 +34,11 @@ training = _compose(
     click.option("--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads."),
     configuration,
     click.option("--run-dir", type=click.Path(file_okay=False), help="Where the run is kept; default runs/MODEL/NAME."),
-    click.option("--resume", is_flag=True, help="Go on with the run in the run folder, with its own settings."),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Go on with the run in the run folder, with its own settings; --set training.epochs=N may lengthen it.",
+    ),
     click.option("--seed", type=click.IntRange(min=0), help="training.seed"),
     click.option("--precision", type=click.Choice(["float32", "mixed_bfloat16"]), help="training.precision"),
     click.option("--jit/--no-jit", default=None, help="training.jit: compile with XLA."),

@@ -2,11 +2,14 @@
 
 import signal
 import sys
+from itertools import takewhile
 
 import click
 
 from kerasgan.cli import options
+from kerasgan.data.modalities import canonical
 from kerasgan.errors import UserError
+from kerasgan.papers import settings_of
 
 
 @click.group()
@@ -24,13 +27,17 @@ class _PairCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         args = list(args)
-        for i, word in enumerate(args):
-            if word == "--pair" and args[i + 1 : i + 2] == ["all"]:
-                args.insert(i + 2, "all")
+        if "--pair" in args:
+            at = args.index("--pair") + 1
+            values = list(takewhile(lambda word: not word.startswith("-"), args[at:]))
+            if values == ["all"]:
+                args.insert(at, "all")
+            elif len(values) != 2 or "all" in values:
+                raise click.UsageError(f"--pair expects two modalities, as in --pair t1 t1e, or all; got {values}", ctx)
         return super().parse_args(ctx, args)
 
 
-@train.command(cls=_PairCommand)
+@train.command(cls=_PairCommand, short_help="Translate between two modalities (Ge et al. 2020).")
 @click.option(
     "--pair",
     nargs=2,
@@ -47,14 +54,20 @@ def pairwise(pair, data, config, overrides, profile, run_dir, resume, seed, prec
         kerasgan train pairwise --pair t1 t1e --data prepared/ --set training.keep=best
         kerasgan train pairwise --pair all --data prepared/ --resume
     """
+    pair = pair[:1] if pair[0] == "all" else pair
+    flags = options.with_flags(overrides, seed=seed, precision=precision, jit=jit, strategy=strategy)
+    # Mistakes in names and numbers are found before TensorFlow is loaded, which takes seconds.
+    for name in pair if pair != ("all",) else ():
+        canonical(name)
+    if not resume:
+        settings_of("pairwise", config, profile or "full", flags)
     from kerasgan import experiment
     from kerasgan.gan.training import Stopped
 
-    flags = options.with_flags(overrides, seed=seed, precision=precision, jit=jit, strategy=strategy)
     try:
-        experiment.train(
+        folder = experiment.train(
             "pairwise",
-            pair=pair[:1] if pair[0] == "all" else pair,
+            pair=pair,
             data=data,
             config=config,
             overrides=flags,
@@ -67,6 +80,8 @@ def pairwise(pair, data, config, overrides, profile, run_dir, resume, seed, prec
     except KeyboardInterrupt:  # before the first step or after the last one
         raise UserError("interrupted; the same command goes on, with --resume if the run had begun") from None
     except Stopped as stopped:
-        click.echo(f"{stopped}; the same command with --resume goes on", err=True)
+        click.echo(f"\n{stopped}; the same command with --resume goes on", err=True)  # below the progress bar
         # By convention 128 + the signal: 143 for SIGTERM, 130 for Ctrl-C.
         sys.exit(128 + signal.Signals(stopped.signal_number))
+    if not dry_run:
+        click.echo(folder)

@@ -37,6 +37,10 @@ def translate(run, source_path, source, target, out, fill_missing, view, force, 
         raise UserError("--fill-missing chooses modalities itself; leave out --from and --to")
     if not fill_missing and not (source and target):
         raise UserError("give --from and --to, or --fill-missing with a cohort CSV")
+    if source_path.endswith(".csv") and not fill_missing:
+        raise UserError(f"{source_path} is a cohort CSV; make its missing cells by --fill-missing, or give an image")
+    if out.is_dir() and not (fill_missing or Path(source_path).is_dir()):
+        raise UserError(f"{out} is a folder; for one volume, give --out a file name ending in .nii.gz")
     from kerasgan import experiment
 
     if fill_missing:

@@ -53,9 +53,19 @@ def index(folder: str | Path, layout: str | None = None) -> Cohort:
 
 
 def index_to_csv(
-    folder: Path, out: Path, layout: str | None = None, labels: Path | None = None, columns: Sequence[str] = ()
+    folder: Path,
+    out: Path,
+    layout: str | None = None,
+    labels: Path | None = None,
+    columns: Sequence[str] = (),
+    force: bool = False,
 ) -> Cohort:
-    """Index `folder`, merge the label `columns` of the table `labels`, and write the cohort CSV `out`."""
+    """Index `folder`, merge the label `columns` of the table `labels`, and write the cohort CSV `out`.
+
+    An `out` that exists, and may have been edited by hand, is overwritten with `force` only.
+    """
+    if out.exists() and not force:
+        raise UserError(f"{out} exists; give another --out, or --force to overwrite it")
     cohort = index(folder, layout)
     if labels:
         cohort = merge_labels(cohort, labels, columns)

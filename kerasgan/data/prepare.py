@@ -50,6 +50,11 @@ class PreparedVisit(Section):
     slices: list[Annotated[tuple[str, int, int], Strict(False)]]  # (view, index, tumour pixels) in the shard's order
     size: int  # of the shard in bytes
 
+    @property
+    def synthetic(self) -> set[str]:
+        """The modalities that `translate --fill-missing` made, from the label it leaves: "t2 from flair by RUN"."""
+        return {note.split()[0] for note in self.labels.get("synthetic", "").split(";") if note.strip()}
+
 
 class Manifest(Section):
     """A prepared data set."""
@@ -74,7 +79,10 @@ class Prepared:
         return _shard(self.folder, visit.name)
 
     def visits(self, subset: str, partition: int, modalities: tuple[str, ...]) -> list[PreparedVisit]:
-        """A subset's visits that have all of the modalities; none is a `UserError`."""
+        """A subset's visits that have slices of all of the modalities; none is a `UserError`.
+
+        Synthetic volumes may be trained on; what is validated or tested on is real.
+        """
         if not 1 <= partition <= len(self.manifest.partitions):
             raise UserError(
                 f"{self.folder} has partitions 1 to {len(self.manifest.partitions)}, got {partition}; prepare it "
@@ -84,7 +92,10 @@ class Prepared:
         found = [
             visit
             for visit in self.manifest.visits
-            if visit.patient in patients and visit.slices and all(modality in visit.ranges for modality in modalities)
+            if visit.patient in patients
+            and visit.slices
+            and all(modality in visit.ranges for modality in modalities)
+            and (subset == "train" or not visit.synthetic.intersection(modalities))
         ]
         if not found:
             has = Counter(modality for visit in self.manifest.visits for modality in visit.ranges)
@@ -100,6 +111,8 @@ def open_prepared(
 ) -> Prepared:
     """Open a prepared folder; with settings, refuse one that was prepared with others."""
     path = folder / "manifest.json"
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; make it by `kerasgan data prepare COHORT.csv --out {folder}`")
     if not path.is_file():
         unfinished = (folder / "journal.jsonl").exists()
         advice = (
@@ -295,7 +308,10 @@ def _classes(cohort: Cohort, column: str | None) -> tuple[dict[str, str], str | 
     for visit in cohort.visits:
         label = visit.labels.get(column, "") if column else "all"
         if not label:
-            raise UserError(f"{visit.name} has no value in the label column {column!r}, by which the split stratifies")
+            raise UserError(
+                f"{visit.name} has no value in the label column {column!r}, by which the split stratifies; add it, or "
+                "give --set split.stratify=null"
+            )
         if classes.setdefault(visit.patient, label) != label:
             raise UserError(f"patient {visit.patient} has two values in the label column {column!r}; expected one")
     return classes, column
@@ -337,16 +353,15 @@ def _shard(folder: Path, name: str) -> Path:
     return folder / "shards" / f"{name}.tfrecord"
 
 
-def describe(prepared: Prepared, partition: int = 1) -> str:
-    """One paragraph for the user: which data, how many patients and slices, how they are split."""
+def describe(prepared: Prepared, partition: int = 1, modalities: tuple[str, ...] = ()) -> str:
+    """One paragraph for the user: which data, how it is split, and what of it has all of the `modalities`."""
     manifest = prepared.manifest
-    pieces = Counter()
-    for visit in manifest.visits:
-        pieces[visit.patient] += len(visit.slices)
-    chosen = manifest.partitions[partition - 1]
-    parts = ", ".join(
-        f"{subset} {len(chosen[subset])} patients / {sum(pieces[p] for p in chosen[subset])} slices"
-        for subset in SUBSETS
-    )
     by = f"by patient and {manifest.stratified_by}" if manifest.stratified_by else "by patient, not stratified"
-    return f"{manifest.origin}: {len(pieces)} patients, {sum(pieces.values())} slices; split {by}: {parts}"
+    parts = []
+    for subset in SUBSETS:
+        visits = prepared.visits(subset, partition, modalities)
+        count = sum(len(visit.slices) for visit in visits)
+        parts.append(f"{subset} {len({visit.patient for visit in visits})} patients / {count} slices")
+    total = len({visit.patient for visit in manifest.visits})
+    having = f" with {' and '.join(modalities)}" if modalities else ""
+    return f"{manifest.origin}: {total} patients; split {by}; used{having}: {', '.join(parts)}"

@@ -37,7 +37,7 @@ def _draw(members: Mapping[str, list[str]], settings: SplitSettings, rng: np.ran
         if validation + test >= len(patients):
             raise UserError(
                 f"{len(patients)} patients of class {name!r} are too few to fill train, validation and test; "
-                "add patients, or set split.stratify=null"
+                "add patients, or give --set split.stratify=null"
             )
         shuffled = [patients[i] for i in rng.permutation(len(patients))]
         partition["validation"] += shuffled[:validation]

@@ -19,20 +19,23 @@ _WARMUP_BATCHES = (1, 16)  # the two shapes that clients send most: a slice, and
 
 
 def export(run: str | Path, to: str | Path = "saved_models", *, warmup: bool | None = None) -> list[Path]:
-    """Export each generator of a finished run; returns the version folders.
+    """Export each generator of a finished run, or of every run in a group; returns the version folders.
 
     Args:
-        run: the run's folder.
+        run: the folder of a run, or of a group.
         to: the base folder that the server is given.
         warmup: write warm-up requests (extra `serving`); None: if the extra is installed.
     """
-    run, to = open_run(run), Path(to)
+    folder, to = Path(run), Path(to)
+    members = sorted(path.parent for path in folder.glob("*/run.json"))
+    runs = [open_run(each) for each in (members if members and not (folder / "run.json").exists() else [folder])]
     available = importlib.util.find_spec("tensorflow_serving") is not None
     if warmup and not available:
         raise UserError("warm-up requests need the extra: pip install 'kerasgan[serving]'; or export with --no-warmup")
     versions = [
-        _export_one(run, path, to, warmup=available if warmup is None else warmup)
-        for path in sorted((run.folder / "generators").glob("*.keras"))
+        _export_one(each, path, to, warmup=available if warmup is None else warmup)
+        for each in runs
+        for path in sorted((each.folder / "generators").glob("*.keras"))
     ]
     write_text(to / "models.config", models_config(to))
     return versions

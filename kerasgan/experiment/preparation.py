@@ -12,7 +12,7 @@ from kerasgan.data.cohort import read_cohort
 from kerasgan.data.indexers import index
 from kerasgan.data.prepare import Prepared
 from kerasgan.data.splits import partition_patients
-from kerasgan.experiment.configuration import settings_of
+from kerasgan.papers import settings_of
 from kerasgan.phantom import choose_mutants, simulate_cohort
 from kerasgan.settings import Section
 

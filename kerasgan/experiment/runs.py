@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from kerasgan.errors import UserError
-from kerasgan.experiment.configuration import card
 from kerasgan.files import write_text
+from kerasgan.papers import card
 from kerasgan.settings import Section, dump, read_yaml, validate
 
 
@@ -52,6 +52,8 @@ def open_run(folder: str | Path, finished: bool = True) -> Run:
     """The run in a folder; with `finished`, refuse one whose training has not ended."""
     folder = Path(folder)
     path = folder / "run.json"
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}, so no run in it")
     if not path.is_file():
         inner = sorted(str(p.parent) for p in folder.glob("*/run.json")) if folder.is_dir() else []
         hint = (

@@ -9,10 +9,11 @@ from kerasgan.data.modalities import MODALITIES, canonical
 from kerasgan.data.prepare import Prepared, describe, open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment import devices
-from kerasgan.experiment.configuration import settings_of
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import Run, manifest_hash, open_run
+from kerasgan.gan import checkpoint
 from kerasgan.gan.training import fit
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise.training import PairwiseTask
 from kerasgan.report.page import write_page
 from kerasgan.settings import Section, differences, dump
@@ -43,7 +44,7 @@ def train(
         pair: two modalities by any of their names; or ("all",): the six pairs one after another into one group, of
             which finished runs are kept and begun ones resumed.
         data: a prepared folder; None: the simulated cohort of the settings, which the output names.
-        config, profile, overrides: see `configuration.settings_of`.
+        config, profile, overrides: see `papers.settings_of`.
         run_dir: default runs/MODEL/PAIR.
         resume: go on with the run in `run_dir`, whose settings and data are used; overrides may only lengthen it.
         dry_run: check and print everything, train nothing.
@@ -55,14 +56,15 @@ def train(
     names = _pair(pair)
     folder = Path(run_dir or Path("runs") / model / "-".join(names))
     before = _run_to_resume(folder, model, names) if resume else None
-    if before is None and (folder / "run.json").is_file():
-        raise UserError(f"{folder} holds a run; go on with it by --resume, or give another --run-dir")
     settings = _settings(before, model, config, profile, overrides)
     if dry_run and data is None and before is None and not is_simulated(settings):
         click.echo(dump(settings), nl=False)
         click.echo(f"would simulate {settings.phantom.patients} patients and train {model} {'-'.join(names)} on them")
         return folder
-    prepared = _data(before, data, settings, quiet)
+    prepared = _data(before, data, settings) if data or before else None
+    if before is None and not dry_run and (folder / "run.json").is_file():
+        raise UserError(f"{folder} holds a run; resume it (--resume), or choose another folder (--run-dir)")
+    prepared = prepared or simulated(settings, quiet)
     return _train_one(model, names, folder, before, settings, prepared, dry_run, quiet)
 
 
@@ -80,8 +82,10 @@ def _train_group(model: str, group: Path, resume: bool, dry_run: bool, options: 
             options = options | {"config": first.folder / "config.yaml"}
         options = options | {"data": options["data"] or first.data}
     for only_checked in (True,) if dry_run else (True, False):
-        for pair in ALL_PAIRS:
+        for number, pair in enumerate(ALL_PAIRS, 1):
             quiet = options["quiet"] or (only_checked and not dry_run)
+            if not quiet:
+                click.echo(f"pair {number} of {len(ALL_PAIRS)}: {'-'.join(pair)}", err=True)
             more = {"resume": pair in begun, "dry_run": only_checked, "quiet": quiet}
             if not only_checked and pair in begun and _is_done(begun[pair], model, options):
                 continue
@@ -107,7 +111,7 @@ def _train_one(
     quiet: bool,
 ) -> Path:
     say = (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
-    say(f"data: {describe(prepared, settings.training.partition)}")
+    say(f"data: {describe(prepared, settings.training.partition, names)}")
     strategy = devices.strategy_for(settings.training.strategy)
     replicas, chief = strategy.num_replicas_in_sync, devices.is_chief(settings.training.strategy)
     task = TASKS[model](settings, prepared, names)
@@ -126,6 +130,10 @@ def _train_one(
     )
     if chief:
         run.write(settings, devices.environment(settings.training))
+    begun = before is not None and (folder / "checkpoints" / "latest.npz").exists()
+    if begun:
+        position = checkpoint.position_of(folder / "checkpoints" / "latest.npz")
+        say(f"going on after {position.epoch} of {settings.training.epochs} epochs and {position.step} steps")
     with devices.numerics(settings.training):
         with strategy.scope():
             network = task.build()
@@ -136,7 +144,7 @@ def _train_one(
             epochs=settings.training.epochs,
             folder=folder / "checkpoints",
             checkpoint_every=settings.training.checkpoint_every,
-            resume=before is not None and (folder / "checkpoints" / "latest.npz").exists(),
+            resume=begun,
             monitor=task.monitor,
             callbacks=task.callbacks(folder, quiet, replicas) if chief else (),
             chief=chief,
@@ -146,7 +154,7 @@ def _train_one(
     if chief:
         write_page(folder, f"{model} {' and '.join(names)}", run.origin, task.panels)
         run.mark_finished()
-        say(f"{table}\n\nrun: {folder}")
+        say(table)
     return folder
 
 
@@ -184,13 +192,12 @@ def _settings(
     return asked
 
 
-def _data(before: Run | None, data: str | Path | None, settings: Section, quiet: bool) -> Prepared:
-    if before is not None:
-        data = data or before.data
-    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
+def _data(before: Run | None, data: str | Path | None, settings: Section) -> Prepared:
+    """The prepared folder that was given, or that of the run that is resumed."""
+    prepared = open_prepared(Path(data or before.data), settings.data, settings.split)
     if before is not None and manifest_hash(prepared.folder) != before.data_hash:
         raise UserError(
-            f"{prepared.folder} has changed since {before.folder} was begun on it; a run goes on with the data that it "
-            "began with: give --data that folder, or begin a new run with another --run-dir"
+            f"{prepared.folder} is not the data that {before.folder} was begun on ({before.data}), or it has changed "
+            "since; a run goes on with the data that it began with, or begin a new run with another --run-dir"
         )
     return prepared

@@ -28,7 +28,12 @@ class Stopped(Exception):
 
     def __init__(self, signal_number: int, position: Position):
         self.signal_number, self.position = signal_number, position
-        super().__init__(f"stopped in epoch {position.epoch + 1} after step {position.step}; the state is saved")
+        where = (
+            f"in epoch {position.epoch + 1} after step {position.step}"
+            if position.step
+            else (f"after epoch {position.epoch}")
+        )
+        super().__init__(f"stopped {where}; the state is saved")
 
 
 class Diverged(UserError):

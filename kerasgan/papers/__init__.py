@@ -1,9 +1,12 @@
 """One paper, one folder. `MODELS` is the list of what can be trained; importing it loads no TensorFlow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from kerasgan.errors import UserError, nearest
 from kerasgan.papers.pairwise.settings import PairwiseSettings
-from kerasgan.settings import Section
+from kerasgan.settings import Section, configs_folder, load
 
 
 @dataclass(frozen=True)
@@ -29,3 +32,18 @@ MODELS: dict[str, Card] = {
         settings=PairwiseSettings,
     ),
 }
+
+
+def card(model: str) -> Card:
+    """The card of a model; an unknown name is a `UserError`."""
+    if model not in MODELS:
+        raise UserError(f"unknown model {model!r}; {nearest(model, MODELS)}")
+    return MODELS[model]
+
+
+def settings_of(
+    model: str, config: str | Path | None = None, profile: str = "full", overrides: Sequence[str] = ()
+) -> Section:
+    """The validated settings of `model`: `config` (default: the shipped YAML), then the profile, then the overrides."""
+    path = Path(config) if config else configs_folder() / f"{model}.yaml"
+    return load(card(model).settings, path, profile, overrides)

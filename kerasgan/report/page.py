@@ -30,10 +30,13 @@ def write_page(folder: Path, title: str, origin: str, panels: Mapping[str, Seque
     curves(folder / "curves.png", read_history(folder / "history.csv"), panels)
     samples = sorted((folder / "samples").glob("*.png"))
     parts = [
-        f"<h1>{html.escape(title)}</h1><p>Data: {html.escape(origin)}</p>",
+        f"<h1>{html.escape(title)}</h1><p>Trained and measured on: {html.escape(origin)}</p>",
         "<h2>Quality</h2>" + _text(folder / "quality.md"),
         "<h2>Training</h2>" + _picture(folder / "curves.png"),
-        *(f"<h2>{html.escape(path.stem)}</h2>{_picture(path)}" for path in sorted(folder.glob("figure*.png"))),
+        *(
+            f"<h2>Test slices, real in red ({html.escape(path.stem)})</h2>{_picture(path)}"
+            for path in sorted(folder.glob("figure*.png"))
+        ),
         *(f"<h2>Samples, {path.stem.replace('_', ' ')}</h2>{_picture(path)}" for path in samples[-1:]),
         "<h2>Settings</h2>" + _text(folder / "config.yaml"),
         "<h2>Environment</h2>" + _text(folder / "environment.json"),

@@ -12,9 +12,9 @@ import tensorflow as tf
 from benchmarks import phantoms
 from benchmarks.timing import Row, in_turns
 from kerasgan.data.prepare import prepare
-from kerasgan.experiment.configuration import settings_of
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.checkpoint import Position
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise.training import PairwiseTask
 
 PATIENTS, GRID = 14, 64  # 8 patients to train on with 6 slices each: whole batches of 16

@@ -16,7 +16,7 @@ from kerasgan.data import slices
 from kerasgan.data.cohort import Cohort, Visit
 from kerasgan.data.prepare import prepare
 from kerasgan.data.settings import SliceSettings
-from kerasgan.experiment.configuration import settings_of
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise.settings import PairwiseSettings
 from kerasgan.threads import usable_cores
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 from benchmarks import plain_keras
 from benchmarks.operations import matrix_products, multiplications
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
-from kerasgan.experiment.configuration import settings_of
 from kerasgan.experiment.devices import numerics
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise import gan
 from kerasgan.papers.pairwise.settings import PairwiseSettings
 from kerasgan.threads import usable_cores

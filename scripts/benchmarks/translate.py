@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks import phantoms
 from benchmarks.timing import Row, in_turns
 from kerasgan.data.volumes import read_volume, write_volume
-from kerasgan.experiment.configuration import settings_of
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise import networks
 from kerasgan.papers.pairwise.quality import translator
 from kerasgan.papers.pairwise.synthesis import translate_volume

@@ -51,7 +51,7 @@ def test_from_files_to_a_saved_model(brats_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "10 visits of 10 patients" in run("data", "index", brats_folder, "--out", "cohort.csv")
     assert "every file can be used" in run("data", "check", "cohort.csv", "--quiet")
-    assert "10 patients, 60 slices" in run("data", "prepare", "cohort.csv", "--out", "prepared", "--quiet", *SETS)
+    assert "train 6 patients / 36 slices" in run("data", "prepare", "cohort.csv", "--out", "prepared", "--quiet", *SETS)
     short = ["--set", "training.epochs=1", *SETS]
     output = run("train", "pairwise", "--pair", "T1", "t1ce", "--data", "prepared", *short)
     assert "BraTS folders in" in output, "the output says which data that was"
@@ -164,8 +164,11 @@ def test_a_spoilt_patient_is_found_by_check_and_stops_prepare(tmp_path, spoil, m
         (["train", "pairwise", "--pair", "t1", "t2", "--set", "training.epoch=3"], "did you mean 'training.epochs'"),
         (["train", "pairwise", "--pair", "t1", "t2", "--set", "training.epochs=x"], "training.epochs"),
         (["train", "pairwise", "--pair", "t1", "t2", "--config", "nowhere.yaml"], "no such file"),
-        (["train", "pairwise", "--pair", "t1", "t2", "--data", "nowhere"], "no manifest.json"),
-        (["train", "pairwise", "--pair", "t1", "t2", "--resume", "--run-dir", "nowhere"], "no run.json"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--data", "nowhere"], "there is no folder nowhere"),
+        (["train", "pairwise", "--pair", "t1", "t2", "--resume", "--run-dir", "nowhere"], "there is no folder nowhere"),
+        (["train", "pairwise", "--pair", "t1", "--data", "x"], "--pair expects two modalities, as in"),
+        (["train", "pairwise", "--pair", "t1,t2", "--quiet"], "--pair expects two modalities, as in"),
+        (["train", "pairwise", "--pair", "all", "t1"], "--pair expects two modalities, as in"),
         (["phantom", "x", "--missing", "t2"], "MODALITY=FRACTION"),
         (["phantom", "x", "--missing", "t9=0.1"], "t9"),
         (["train", "pairwise", "--pair", "t1", "t2", "--set", "data.size=100"], "multiple of 16"),
@@ -209,6 +212,40 @@ def wait_for(condition, process, seconds=120):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() - begun < seconds
         time.sleep(0.05)
+
+
+def test_index_overwrites_nothing_without_force(brats_folder, tmp_path):
+    (tmp_path / "c.csv").write_text("edited by hand")
+    assert "c.csv exists" in sentence("data", "index", brats_folder, "--out", tmp_path / "c.csv")
+    assert (tmp_path / "c.csv").read_text() == "edited by hand"
+    run("data", "index", brats_folder, "--out", tmp_path / "c.csv", "--force")
+
+
+def test_an_existing_run_hides_no_other_mistake_and_no_dry_run(finished_run, prepared_folder, tmp_path):
+    words = ["train", "pairwise", "--pair", "t1", "t1e", "--run-dir", finished_run, *SETS]
+    assert "would train" in run(*words, "--data", prepared_folder, "--dry-run")
+    assert "there is no folder" in sentence(*words, "--data", tmp_path / "nowhere")
+    assert "training.epochs" in sentence(*words, "--data", prepared_folder, "--set", "training.epochs=three")
+    assert "holds a run" in sentence(*words, "--data", prepared_folder)
+
+
+def test_mistakes_in_settings_are_found_without_tensorflow(tmp_path):
+    code = (
+        "import sys; from kerasgan.cli import cli\n"
+        "try: cli(['train', 'pairwise', '--pair', 't1', 't2', '--set', 'training.epoch=3'], standalone_mode=False)\n"
+        "except Exception as error: print(error)\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "training.epochs" in done.stdout
+
+
+def test_translate_says_what_kind_of_input_it_was_given(finished_run, cohort_csv, brats_folder, tmp_path):
+    volume = brats_folder / "BraTS2021_00002" / "BraTS2021_00002_t1.nii.gz"
+    words = ["translate", finished_run, "--from", "t1", "--to", "t1e"]
+    assert "--fill-missing" in sentence(*words, cohort_csv, "--out", tmp_path / "out")
+    assert "is a folder" in sentence(*words, volume, "--out", tmp_path)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from kerasgan.data.cohort import Cohort, Visit
 from kerasgan.data.indexers import index
 from kerasgan.data.prepare import describe, open_prepared, prepare
 from kerasgan.errors import UserError
-from kerasgan.experiment.configuration import settings_of
+from kerasgan.papers import settings_of
 
 
 def settings(*overrides):
@@ -43,7 +43,9 @@ def test_manifest_and_shards(cohort, tmp_path):
     assert first.orientation == "LPS" and first.shape == SHAPE and np.allclose(first.affine, AFFINE)
     assert set(manifest.visits[9].ranges) == {"t1", "t1e", "flair"}, "the missing T2 stays missing"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "shards"]
-    assert describe(prepared).startswith("BraTS folders in") and "10 patients, 60 slices" in describe(prepared)
+    assert describe(prepared).startswith(
+        "BraTS folders in"
+    ) and "10 patients; split by patient, not stratified; used: train 6 patients / 36 slices" in describe(prepared)
 
 
 def test_stored_slices_equal_an_independent_computation(cohort, tmp_path):

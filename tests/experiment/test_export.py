@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,12 @@ def test_the_next_version_is_the_next_number(finished_run, tmp_path):
     (tmp_path / "pairwise_t1_to_t1e" / "7").mkdir(parents=True)
     versions = experiment.export(finished_run, tmp_path, warmup=False)
     assert [version.name for version in versions] == ["8", "1"]
+
+
+def test_a_group_is_exported_whole(finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "group" / "t1-t1e")
+    versions = experiment.export(tmp_path / "group", tmp_path / "models", warmup=False)
+    assert len(versions) == 2
 
 
 def test_a_failed_export_leaves_no_version(finished_run, tmp_path, monkeypatch):

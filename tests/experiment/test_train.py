@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from conftest import SMALL
 from kerasgan import experiment
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
-from kerasgan.experiment.configuration import settings_of
 from kerasgan.experiment.runs import open_run
 from kerasgan.experiment.training import ALL_PAIRS, TASKS
+from kerasgan.papers import settings_of
 
 SHORT = (*SMALL, "training.epochs=2", "training.validate_every=1", "training.sample_every=2")
 
@@ -139,7 +140,7 @@ def test_best_delivers_the_epoch_of_the_best_validation(prepared_folder, tmp_pat
 
 def test_an_existing_run_is_not_overwritten(finished_run, prepared_folder):
     before = state(finished_run)
-    with pytest.raises(UserError, match="holds a run; go on with it by --resume"):
+    with pytest.raises(UserError, match="holds a run; resume it"):
         train(finished_run, prepared_folder)
     assert_same(state(finished_run), before)
 
@@ -153,9 +154,9 @@ def test_resume_refuses_another_configuration_pair_and_data(finished_run, prepar
     smaller.write_text("\n".join(cohort_csv.read_text().splitlines()[:-1]))
     other = tmp_path / "other"
     experiment.prepare(smaller, other, overrides=SMALL, quiet=True)
-    with pytest.raises(UserError, match="has changed since"):
+    with pytest.raises(UserError, match=r"is not the data that .* or it has changed since"):
         train(finished_run, other, resume=True)
-    with pytest.raises(UserError, match=r"has no run\.json"):
+    with pytest.raises(UserError, match="there is no folder"):
         train(tmp_path / "nothing", None, resume=True)
 
 
@@ -318,3 +319,24 @@ def test_equal_images_do_not_spoil_the_mean_psnr(prepared_folder, monkeypatch):
     values = {"psnr": np.array([20.0, np.inf, 30.0]), "psnr_tumour": np.array([np.nan] * 3)}
     monkeypatch.setattr(task, "measures", lambda pairs: dict.fromkeys(task.directions, values))
     assert task.validate() == {"t1_to_t1e_psnr": 25.0, "t1e_to_t1_psnr": 25.0, "psnr": 25.0}
+
+
+def test_synthetic_volumes_are_trained_on_but_neither_validated_nor_tested_on(cohort_csv, tmp_path):
+    """A cohort of `translate --fill-missing`: its column `synthetic` says what is not real."""
+    lines = cohort_csv.read_text().splitlines()
+    rows = [lines[0], lines[1] + ",synthetic", *(line + ",t1e from t1 by t1-t1e" for line in lines[2:])]
+    (tmp_path / "cohort.csv").write_text("\n".join(rows))
+    prepared = experiment.prepare(tmp_path / "cohort.csv", tmp_path / "prepared", overrides=SMALL, quiet=True)
+    assert len(prepared.visits("train", 1, ("t1", "t1e"))) == 6
+    with pytest.raises(UserError, match="no validation patient"):
+        prepared.visits("validation", 1, ("t1", "t1e"))
+    assert prepared.visits("validation", 1, ("t1", "flair")), "the other modalities are real"
+
+
+def test_training_names_what_it_really_uses(cohort_csv, tmp_path, capsys):
+    """The tiny cohort's last patient has no T2."""
+    prepared = experiment.prepare(cohort_csv, tmp_path / "prepared", overrides=SMALL, quiet=True)
+    experiment.train("pairwise", pair=("t1", "t2"), data=prepared.folder, overrides=SMALL, dry_run=True)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("data:")]
+    assert "used with t1 and t2" in line
+    assert sum(map(int, re.findall(r"(\d+) patients /", line))) == 9

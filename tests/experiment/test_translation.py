@@ -13,7 +13,7 @@ from kerasgan.data import slices
 from kerasgan.data.cohort import read_cohort
 from kerasgan.data.volumes import read_volume
 from kerasgan.errors import UserError
-from kerasgan.experiment.configuration import settings_of
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise.synthesis import source_for, translate_volume
 
 SETTINGS = settings_of("pairwise", overrides=SMALL)

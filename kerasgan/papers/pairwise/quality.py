@@ -38,7 +38,8 @@ def load_pairs(prepared: Prepared, subset: str, partition: int, pair: tuple[str,
 def translator(generator: keras.Model, batch_size: int = 16) -> Callable[[np.ndarray], np.ndarray]:
     """A function from slices (n, size, size) to translated slices, batch by batch, in one traced graph."""
     signature = tf.TensorSpec(generator.input_shape, tf.float32)
-    call = tf.function(lambda images: generator(images, training=False), input_signature=[signature])
+    # The concrete function: TensorFlow warns of many traced functions from one line, and each generator needs its own.
+    call = tf.function(lambda images: generator(images, training=False)).get_concrete_function(signature)
 
     def translate(images: np.ndarray) -> np.ndarray:
         pieces = [images[i : i + batch_size, ..., None] for i in range(0, len(images), batch_size)]

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasgan.experiment.configuration import settings_of
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise import gan, networks
 
 
