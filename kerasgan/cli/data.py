@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from kerasgan.cli import options
 from kerasgan.errors import UserError
+from kerasgan.papers import settings_of
 
 
 @click.group()
@@ -51,20 +52,22 @@ def index(folder, out, layout, labels, columns, force) -> None:
 
 @data.command()
 @click.argument("cohort", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", default="pairwise", show_default=True, help="Whose data settings to check for.")
+@options.configuration
 @options.quiet
-def check(cohort, quiet) -> None:
-    """Read every file of a cohort CSV and report what would fail; exit code 2 if anything would.
+def check(cohort, model, config, overrides, profile, quiet) -> None:
+    """Read every file of a cohort CSV and report what would fail in `prepare`; exit code 2 if anything would.
 
     \b
     Example:
-        kerasgan data check cohort.csv
+        kerasgan data check cohort.csv --set data.min_gap=8
     """
     from kerasgan.data.check import check_cohort
     from kerasgan.data.cohort import read_cohort
 
-    visits = read_cohort(cohort, must_exist=False)
+    settings, visits = settings_of(model, config, profile or "full", overrides), read_cohort(cohort, must_exist=False)
     with tqdm(total=len(visits.visits), desc="check", unit="visit", disable=quiet) as bar:
-        findings = check_cohort(visits, progress=lambda name: bar.update())
+        findings = check_cohort(visits, settings.data, settings.split, progress=lambda name: bar.update())
     for finding in findings:
         click.echo(f"{finding.severity:5}  {finding.visit}: {finding.message}")
     errors = sum(finding.severity == "error" for finding in findings)
@@ -72,7 +75,7 @@ def check(cohort, quiet) -> None:
         raise UserError(
             f"{errors} of these would stop `kerasgan data prepare`; mend the files or take them out of {cohort}"
         )
-    click.echo(f"{cohort}: every file can be used; whether tumours are large enough for the slices, prepare finds out")
+    click.echo(f"{cohort}: nothing would fail")
 
 
 @data.command()

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from kerasgan.data.cohort import Cohort, Visit
 from kerasgan.data.modalities import DISPLAY, MODALITIES, SEGMENTATION
+from kerasgan.data.settings import SliceSettings, SplitSettings
+from kerasgan.data.slices import select
+from kerasgan.data.splits import partition_patients, stratify
 from kerasgan.data.volumes import Volume, disagreement, labels_of, read_each
 from kerasgan.errors import UserError
 from kerasgan.threads import thread_pool
@@ -32,9 +37,16 @@ class _Read(NamedTuple):
 
 
 def check_cohort(
-    cohort: Cohort, workers: int | None = None, progress: Callable[[str], object] | None = None
+    cohort: Cohort,
+    slicing: SliceSettings | None = None,
+    splitting: SplitSettings | None = None,
+    *,
+    workers: int | None = None,
+    progress: Callable[[str], object] | None = None,
 ) -> list[Finding]:
     """Findings in the order of visits; `progress` is called with each visit's name once it is read.
+
+    With settings, also what would keep `prepare` from selecting slices and from splitting the patients.
 
     Errors: unreadable, truncated or not 3-D files, NaN or infinite voxels, shapes or affines that differ within a
     visit, constant images, a segmentation that is empty, not whole-numbered, or missing while other visits have one, a
@@ -46,7 +58,8 @@ def check_cohort(
     reads: list[_Read] = []
     # Threads do: decompression and NumPy release the interpreter lock.
     with thread_pool(workers) as pool:
-        for visit, read in zip(cohort.visits, pool.map(_check_visit, cohort.visits), strict=True):
+        results = pool.map(lambda visit: _check_visit(visit, slicing), cohort.visits)
+        for visit, read in zip(cohort.visits, results, strict=True):
             reads.append(read)
             if progress:
                 progress(visit.name)
@@ -61,7 +74,15 @@ def check_cohort(
             for name, orientation in read.orientations.items()
             if orientation != usual[0][0]
         ]
-    return findings
+    return findings + (_split_errors(cohort, splitting) if splitting else [])
+
+
+def _split_errors(cohort: Cohort, splitting: SplitSettings) -> list[Finding]:
+    try:
+        partition_patients(stratify(cohort, splitting.stratify)[0], splitting)
+    except UserError as error:
+        return [Finding("the split", "error", str(error))]
+    return []
 
 
 # ---- without reading ------------------------------------------------------------------------------------------------
@@ -111,7 +132,7 @@ def _used_twice(cohort: Cohort) -> dict[str, list[Finding]]:
 # ---- reading --------------------------------------------------------------------------------------------------------
 
 
-def _check_visit(visit: Visit) -> _Read:
+def _check_visit(visit: Visit, slicing: SliceSettings | None) -> _Read:
     results = read_each(_sources(visit))
     volumes = {name: volume for name, volume in results.items() if isinstance(volume, Volume)}
     # a 4-D file that cannot be read says so once per channel
@@ -120,12 +141,14 @@ def _check_visit(visit: Visit) -> _Read:
     notes: list[str] = []
     for name, volume in volumes.items():
         if name == SEGMENTATION:
-            errors += _segmentation_errors(volume)
+            errors += _segmentation_errors(volume, slicing)
         else:
             image_errors, image_notes = _check_intensities(name, volume)
             errors += image_errors
             notes += image_notes
         notes += _spacing_notes(name, volume)
+    if slicing and slicing.selection != "range" and visit.segmentation is None:
+        errors.append("there is no segmentation, by which the slices are selected (or set data.selection=range)")
     findings = [Finding(visit.name, "error", text) for text in errors] + [Finding(visit.name, "note", t) for t in notes]
     return _Read(findings, {name: volume.geometry.orientation for name, volume in volumes.items()})
 
@@ -139,12 +162,24 @@ def _grid_errors(volumes: Mapping[str, Volume]) -> list[str]:
     return [problem for other in others if (problem := disagreement(first, other))]
 
 
-def _segmentation_errors(volume: Volume) -> list[str]:
+def _segmentation_errors(volume: Volume, slicing: SliceSettings | None) -> list[str]:
     try:
         labels = labels_of(volume)
     except UserError as error:
         return [str(error)]
-    return [] if labels.any() else [f"the segmentation is empty (every voxel is 0): {volume.source}"]
+    if not labels.any():
+        return [f"the segmentation is empty (every voxel is 0): {volume.source}"]
+    return _selection_errors(labels, slicing) if slicing else []
+
+
+def _selection_errors(labels: np.ndarray, slicing: SliceSettings) -> list[str]:
+    errors = []
+    for view in slicing.views:
+        try:
+            select(labels, view, slicing)
+        except UserError as error:
+            errors.append(str(error))
+    return errors
 
 
 def _check_intensities(name: str, volume: Volume) -> tuple[list[str], list[str]]:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from kerasgan.data import records, slices
 from kerasgan.data.cohort import Cohort, Visit
 from kerasgan.data.settings import SliceSettings, SplitSettings
-from kerasgan.data.splits import SUBSETS, check_disjoint, partition_patients
+from kerasgan.data.splits import SUBSETS, check_disjoint, partition_patients, stratify
 from kerasgan.data.volumes import Volume, labels_of, read_volumes, split_source
 from kerasgan.errors import UserError
 from kerasgan.files import remaining, write_text
@@ -164,7 +164,7 @@ def prepare(
     """
     if not cohort.visits:
         raise UserError("the cohort has no visits; index a folder with images first")
-    classes, stratified_by = _classes(cohort, splitting.stratify)
+    classes, stratified_by = stratify(cohort, splitting.stratify)
     partitions = partition_patients(classes, splitting)
     _refuse_foreign(out, slicing, force)
     (out / "shards").mkdir(parents=True, exist_ok=True)
@@ -299,22 +299,6 @@ def _fingerprint(sources: dict[str, str], settings: SliceSettings) -> str:
             raise UserError(f"{path}: {error.strerror}; index the cohort again") from None
         digest.update(f"{name} {channel} {content}".encode())
     return digest.hexdigest()
-
-
-def _classes(cohort: Cohort, column: str | None) -> tuple[dict[str, str], str | None]:
-    """The class of each patient for stratification, and the column it came from (None: the cohort lacks it)."""
-    column = column if column in cohort.label_columns else None
-    classes: dict[str, str] = {}
-    for visit in cohort.visits:
-        label = visit.labels.get(column, "") if column else "all"
-        if not label:
-            raise UserError(
-                f"{visit.name} has no value in the label column {column!r}, by which the split stratifies; add it, or "
-                "give --set split.stratify=null"
-            )
-        if classes.setdefault(visit.patient, label) != label:
-            raise UserError(f"patient {visit.patient} has two values in the label column {column!r}; expected one")
-    return classes, column
 
 
 def _refuse_foreign(out: Path, slicing: SliceSettings, force: bool) -> None:

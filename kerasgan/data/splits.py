@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kerasgan.data.cohort import Cohort
 from kerasgan.data.settings import SplitSettings
 from kerasgan.errors import UserError
 
@@ -26,6 +27,22 @@ def partition_patients(classes: Mapping[str, str], settings: SplitSettings) -> l
         _draw(members, settings, np.random.default_rng([settings.seed, number]))
         for number in range(1, settings.partitions + 1)
     ]
+
+
+def stratify(cohort: Cohort, column: str | None) -> tuple[dict[str, str], str | None]:
+    """The class of each patient for stratification, and the column it came from (None: the cohort lacks it)."""
+    column = column if column in cohort.label_columns else None
+    classes: dict[str, str] = {}
+    for visit in cohort.visits:
+        label = visit.labels.get(column, "") if column else "all"
+        if not label:
+            raise UserError(
+                f"{visit.name} has no value in the label column {column!r}, by which the split stratifies; add it, or "
+                "give --set split.stratify=null"
+            )
+        if classes.setdefault(visit.patient, label) != label:
+            raise UserError(f"patient {visit.patient} has two values in the label column {column!r}; expected one")
+    return classes, column
 
 
 def _draw(members: Mapping[str, list[str]], settings: SplitSettings, rng: np.random.Generator) -> Partition:

@@ -50,7 +50,7 @@ def test_from_files_to_a_saved_model(brats_folder, tmp_path, monkeypatch):
     """The product's main job, as the README has it."""
     monkeypatch.chdir(tmp_path)
     assert "10 visits of 10 patients" in run("data", "index", brats_folder, "--out", "cohort.csv")
-    assert "every file can be used" in run("data", "check", "cohort.csv", "--quiet")
+    assert "nothing would fail" in run("data", "check", "cohort.csv", "--quiet", *SETS)
     assert "train 6 patients / 36 slices" in run("data", "prepare", "cohort.csv", "--out", "prepared", "--quiet", *SETS)
     short = ["--set", "training.epochs=1", *SETS]
     output = run("train", "pairwise", "--pair", "T1", "t1ce", "--data", "prepared", *short)
@@ -149,7 +149,7 @@ def unsegment(folder):
 )
 def test_a_spoilt_patient_is_found_by_check_and_stops_prepare(tmp_path, spoil, message):
     spoilt_patient(tmp_path, spoil)
-    assert "would stop `kerasgan data prepare`" in sentence("data", "check", tmp_path / "cohort.csv", "--quiet")
+    assert "would stop `kerasgan data prepare`" in sentence("data", "check", tmp_path / "cohort.csv", "--quiet", *SETS)
     out = tmp_path / "prepared"
     assert message in sentence("data", "prepare", tmp_path / "cohort.csv", "--out", out, "--quiet", *SETS)
     assert not (out / "manifest.json").exists()
@@ -187,6 +187,29 @@ def test_an_id_with_a_path_separator(brats_folder, tmp_path):
     image = next(brats_folder.glob("*/*_t1.nii.gz"))
     (tmp_path / "c.csv").write_text(f"patient,t1\n../escape,{image}\n")
     assert "path separators" in sentence("data", "check", tmp_path / "c.csv", "--quiet")
+
+
+def test_check_finds_what_prepare_would_stumble_over(brats_folder, cohort_csv, tmp_path):
+    output = run("data", "check", cohort_csv, "--quiet", *SETS, "--set", "data.min_gap=20", code=2)
+    assert "only 1 axial slices with tumour lie 20 apart" in output
+    output = run(
+        "data",
+        "check",
+        cohort_csv,
+        "--quiet",
+        *SETS,
+        "--set",
+        "split.test=0.35",
+        "--set",
+        "split.train=0.05",
+        "--set",
+        "split.validation=0.6",
+        code=2,
+    )
+    assert "the split: 10 patients of class 'all' are too few" in output
+    image = next(brats_folder.glob("*/*_t1.nii.gz"))
+    (tmp_path / "bare.csv").write_text("patient,t1\n" + "".join(f"p{i},{image}\n" for i in range(1)))
+    assert "by which the slices are selected" in run("data", "check", tmp_path / "bare.csv", "--quiet", code=2)
 
 
 def test_a_disk_that_is_full(cohort_csv, tmp_path, monkeypatch):
