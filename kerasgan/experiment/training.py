@@ -58,8 +58,9 @@ def train(
     before = _run_to_resume(folder, model, names) if resume else None
     settings = _settings(before, model, config, profile, overrides)
     if dry_run and data is None and before is None and not is_simulated(settings):
-        click.echo(dump(settings), nl=False)
-        click.echo(f"would simulate {settings.phantom.patients} patients and train {model} {'-'.join(names)} on them")
+        if not quiet:
+            click.echo(dump(settings), nl=False)
+            click.echo(f"would simulate {settings.phantom.patients} patients and train {model} {'-'.join(names)}")
         return folder
     prepared = _data(before, data, settings) if data or before else None
     if before is None and not dry_run and (folder / "run.json").is_file():
@@ -130,9 +131,9 @@ def _train_one(
     )
     if chief:
         run.write(settings, devices.environment(settings.training))
-    begun = before is not None and (folder / "checkpoints" / "latest.npz").exists()
+    begun = checkpoint.newest(folder / "checkpoints") if before is not None else None
     if begun:
-        position = checkpoint.position_of(folder / "checkpoints" / "latest.npz")
+        position = checkpoint.position_of(begun)
         say(f"going on after {position.epoch} of {settings.training.epochs} epochs and {position.step} steps")
     with devices.numerics(settings.training):
         with strategy.scope():
@@ -144,7 +145,7 @@ def _train_one(
             epochs=settings.training.epochs,
             folder=folder / "checkpoints",
             checkpoint_every=settings.training.checkpoint_every,
-            resume=begun,
+            resume=begun is not None,
             monitor=task.monitor,
             callbacks=task.callbacks(folder, quiet, replicas) if chief else (),
             chief=chief,

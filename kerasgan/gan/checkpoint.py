@@ -67,6 +67,11 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], Position]:
     return saved, Position(**position)
 
 
+def newest(folder: Path) -> Path | None:
+    """The checkpoint to resume from: latest.npz, or the one before if a kill or a full disk came while it was written."""
+    return next((path for name in ("latest", "previous") if (path := folder / f"{name}.npz").is_file()), None)
+
+
 def position_of(path: Path) -> Position:
     """The position of a checkpoint, without reading its variables."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:

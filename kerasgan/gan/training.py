@@ -64,8 +64,9 @@ def fit(
             "an epoch has no step: there are fewer examples than a batch, which replicas share out; lower "
             "training.batch_size"
         )
-    latest = folder / "latest.npz"
-    position = checkpoint.restore(latest, model.state()) if resume else Position()
+    position = Position()
+    if resume:
+        position = checkpoint.restore(checkpoint.newest(folder) or folder / "latest.npz", model.state())
     running = checkpoint.values(_running_means(model))
     with stop_requests() as requests:
         keeper = _Keeper(folder, position, running, checkpoint_every, steps_per_epoch, epochs, monitor, requests, chief)

@@ -340,3 +340,20 @@ def test_training_names_what_it_really_uses(cohort_csv, tmp_path, capsys):
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("data:")]
     assert "used with t1 and t2" in line
     assert sum(map(int, re.findall(r"(\d+) patients /", line))) == 9
+
+
+def test_a_group_on_the_phantom_prints_no_settings_while_it_checks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERASGAN_CACHE", str(tmp_path))
+    reached = []
+
+    def simulated(settings, quiet):
+        reached.append(1)
+        raise UserError("simulated")
+
+    monkeypatch.setattr("kerasgan.experiment.training.simulated", simulated)
+    with pytest.raises(UserError, match="simulated"):
+        experiment.train("pairwise", pair=("all",), run_dir=tmp_path / "group")
+    out, err = capsys.readouterr()
+    assert reached
+    assert out == ""
+    assert err.count("pair ") == 1

@@ -9,6 +9,7 @@ import tensorflow as tf
 from toy import batches, numbers, toy
 
 from kerasgan.errors import UserError
+from kerasgan.gan import checkpoint
 from kerasgan.gan.callbacks import Every, History
 from kerasgan.gan.training import Diverged, Stopped, fit
 
@@ -69,6 +70,24 @@ def test_a_stopped_run_goes_on_from_the_very_step(tmp_path, uninterrupted, numbe
     where = stopped.value.position
     assert (where.epoch, where.step) == ((2, 0) if step == STEPS - 1 else (1, step + 1))
     assert stopped.value.signal_number == number
+    assert_same(train(tmp_path, toy(seed=9), epochs=4, resume=True), uninterrupted)
+
+
+def test_killed_while_the_checkpoint_is_written_it_goes_on_from_the_one_before(tmp_path, uninterrupted, monkeypatch):
+    written, savez = [], np.savez
+
+    def killed(*arguments, **arrays):
+        if len(written) == 2:
+            raise Killed
+        written.append(1)
+        savez(*arguments, **arrays)
+
+    monkeypatch.setattr(np, "savez", killed)
+    with pytest.raises(Killed):
+        train(tmp_path, toy(), epochs=4)
+    monkeypatch.undo()
+    assert not (tmp_path / "latest.npz").exists()
+    assert checkpoint.position_of(checkpoint.newest(tmp_path)).epoch == 2
     assert_same(train(tmp_path, toy(seed=9), epochs=4, resume=True), uninterrupted)
 
 
