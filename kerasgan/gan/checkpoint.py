@@ -68,7 +68,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], Position]:
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint to resume from: latest.npz, or the one before if a kill or a full disk came while it was written."""
+    """The checkpoint to resume from: latest.npz, or the one before if a kill came while it was written."""
     return next((path for name in ("latest", "previous") if (path := folder / f"{name}.npz").is_file()), None)
 
 
