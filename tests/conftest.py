@@ -1,5 +1,6 @@
 """Shared fixtures: tiny NIfTI cohorts in BraTS layout, prepared once per session."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -21,7 +22,7 @@ SHAPE = (24, 28, 20)
 AFFINE = np.array([[-8.0, 0, 0, 0], [0, -8, 0, 220], [0, 0, 8, 0], [0, 0, 0, 1]])
 
 
-def make_patient(folder: Path, name: str, seed: int, missing: tuple[str, ...] = ()) -> None:
+def make_patient(folder: Path, name: str, seed: int, missing: tuple[str, ...] = (), enhancing: bool = True) -> None:
     """An ellipsoid with a ball in it, whose modalities are functions of one another, in BraTS 2021 names."""
     rng = np.random.default_rng(seed)
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
@@ -31,7 +32,7 @@ def make_patient(folder: Path, name: str, seed: int, missing: tuple[str, ...] = 
     texture = 300 + 150 * np.sin(4 * x + seed) * np.cos(3 * y) + 50 * z
     images = {
         "t1": texture - 80 * tumour,
-        "t1ce": texture + 250 * tumour,
+        "t1ce": texture + (250 if enhancing else -100) * tumour,
         "t2": 800 - texture + 200 * tumour,
         "flair": 600 - 0.5 * texture + 300 * tumour,
     }
@@ -46,14 +47,32 @@ def make_patient(folder: Path, name: str, seed: int, missing: tuple[str, ...] = 
 
 @pytest.fixture(scope="session")
 def brats_folder(tmp_path_factory) -> Path:
-    """Ten patients in BraTS layout; the last one lacks T2."""
+    """Ten patients in BraTS layout; the last one lacks T2. Tumours of those with even numbers enhance."""
     folder = tmp_path_factory.mktemp("brats")
     for number in range(10):
-        make_patient(folder, f"BraTS2021_{number:05}", number, missing=("t2",) if number == 9 else ())
+        missing = ("t2",) if number == 9 else ()
+        make_patient(folder, f"BraTS2021_{number:05}", number, missing, enhancing=number % 2 == 0)
     return folder
 
 
-SMALL = ("data.size=32", "data.min_gap=2", "split.stratify=null", "training.batch_size=4")
+SMALL = (
+    "data.size=32",
+    "data.min_gap=2",
+    "training.batch_size=4",
+    "study.removed=0.2",
+    "classifier.batch_size=4",
+    "classifier.network.filters=[4,8,8]",
+    "classifier.network.downsample_after=[1,2]",
+    "classifier.network.dense=[8]",
+    "classifier.stage1.epochs=3",
+    "classifier.stage1.until=[1,2]",
+    "classifier.stage2.epochs=2",
+    "autoencoder.filters=[4,8]",
+    "autoencoder.strides=[2,2]",
+    "autoencoder.epochs=2",
+    "evaluation.bootstrap=50",
+    "evaluation.permutations=100",
+)
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +83,14 @@ def small_overrides() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def cohort_csv(brats_folder, tmp_path_factory) -> Path:
-    """The cohort CSV of `brats_folder`."""
+    """The cohort CSV of `brats_folder`, with the label `idh`: wildtype where the tumour enhances, else mutant."""
     from kerasgan.data.cohort import write_cohort
     from kerasgan.data.indexers import index
 
-    path = tmp_path_factory.mktemp("cohort") / "cohort.csv"
-    write_cohort(index(brats_folder, "brats"), path)
+    path, cohort = tmp_path_factory.mktemp("cohort") / "cohort.csv", index(brats_folder, "brats")
+    labels = [{"idh": "wildtype" if int(visit.patient[-1]) % 2 == 0 else "mutant"} for visit in cohort.visits]
+    visits = tuple(replace(visit, labels=own) for visit, own in zip(cohort.visits, labels, strict=True))
+    write_cohort(replace(cohort, visits=visits), path)
     return path
 
 

@@ -15,7 +15,8 @@ from kerasgan.papers import MODELS, settings_of
 from kerasgan.settings import configs_folder
 
 ROOT = Path(__file__).parents[1]
-TARGETS = {"pairwise": ("t1", "t1e")}  # what each model is trained on here
+# What each model is trained on here.
+TARGETS = {"pairwise": {"pair": ["t1", "t1e"]}, "classifier": {"stage1": None, "stage1_hash": None}}
 
 
 @pytest.fixture(params=MODELS)
@@ -29,9 +30,20 @@ def task(model, prepared_folder, small_overrides):
     return TASKS[model](settings, open_prepared(prepared_folder, settings.data), TARGETS[model])
 
 
+@pytest.fixture
+def stage(task):
+    return task.stages[0]
+
+
 def test_registries_agree():
     assert MODELS.keys() == TASKS.keys() == TARGETS.keys()
-    assert {path.stem for path in configs_folder().glob("*.yaml")} == MODELS.keys()
+    assert {path.stem for path in configs_folder().glob("*.yaml")} == {card.config for card in MODELS.values()}
+
+
+def test_a_run_depends_on_sections_of_its_configuration(model):
+    card = MODELS[model]
+    assert card.section in card.decided_by
+    assert set(card.decided_by) <= set(card.settings.model_fields)
 
 
 def test_the_module_cites_its_paper_and_says_what_to_expect(model):
@@ -44,16 +56,17 @@ def test_it_has_a_command_a_readme_row_and_tests(model):
     assert model in train_group.commands
     card = MODELS[model]
     (row,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{model}` |")]
-    for part in (card.doi, card.module.replace(".", "/"), f"configs/{model}.yaml", card.command):
+    for part in (card.doi, card.module.replace(".", "/"), f"configs/{card.config}.yaml", card.command):
         assert part in row
-    assert list((ROOT / "tests" / "papers" / model).glob("test_*.py"))
+    paper = card.module.split(".")[2]
+    assert list((ROOT / "tests" / "papers" / paper).glob(f"test_*{model}*.py"))
     assert f"`{model}`" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_one_step_moves_every_weight_and_reports_finite_losses(task):
-    network = task.build()
+def test_one_step_moves_every_weight_and_reports_finite_losses(stage, tmp_path):
+    network = stage.build(tmp_path)
     before = checkpoint.values(network.state())
-    logs = network.train_step(next(iter(task.batches(Position()))))
+    logs = network.train_step(next(iter(stage.batches(Position()))))
     assert all(np.isfinite(float(value)) for value in logs.values())
     after = checkpoint.values(network.state())
     for player in network.players:
@@ -62,13 +75,13 @@ def test_one_step_moves_every_weight_and_reports_finite_losses(task):
         assert all(not np.array_equal(before[name], after[name]) for name in names), player
 
 
-def test_the_seed_decides_the_weights_and_the_batches(task, model, prepared_folder, small_overrides):
-    settings = settings_of(model, overrides=[*small_overrides, "training.seed=2"])
+def test_the_seed_decides_the_weights_and_the_batches(task, model, small_overrides, tmp_path):
+    settings = settings_of(model, overrides=[*small_overrides, f"{MODELS[model].section}.seed=2"])
     other = TASKS[model](settings, task.prepared, TARGETS[model])
 
     def numbers(each):
-        state = checkpoint.values(each.build().state())
-        batch = next(iter(each.batches(Position())))
+        state = checkpoint.values(each.stages[0].build(tmp_path).state())
+        batch = next(iter(each.stages[0].batches(Position())))
         return state, {name: value.numpy() for name, value in batch.items()}
 
     (state, batch), (again, same), (moved, another) = numbers(task), numbers(task), numbers(other)
@@ -78,18 +91,18 @@ def test_the_seed_decides_the_weights_and_the_batches(task, model, prepared_fold
     assert any(not np.array_equal(batch[name], another[name]) for name in batch)
 
 
-def test_an_epoch_has_the_steps_it_announces(task):
-    steps = task.steps_per_epoch()
-    sizes = [len(next(iter(batch.values()))) for batch in task.batches(Position()).take(2 * steps)]
-    assert sum(sizes[:steps]) == task.count == sum(sizes[steps:])
+def test_an_epoch_has_the_steps_it_announces(stage):
+    steps = stage.steps_per_epoch()
+    sizes = [len(next(iter(batch.values()))) for batch in stage.batches(Position()).take(2 * steps)]
+    assert sum(sizes[:steps]) == stage.count == sum(sizes[steps:])
 
 
-def test_state_survives_a_checkpoint(task, tmp_path):
-    network = task.build()
-    network.train_step(next(iter(task.batches(Position()))))
+def test_state_survives_a_checkpoint(stage, tmp_path):
+    network = stage.build(tmp_path)
+    network.train_step(next(iter(stage.batches(Position()))))
     checkpoint.save(tmp_path / "latest.npz", network.state(), Position(1, 2, 3.0))
     before = checkpoint.values(network.state())
-    fresh = task.build()
+    fresh = stage.build(tmp_path)
     assert checkpoint.restore(tmp_path / "latest.npz", fresh.state()) == Position(1, 2, 3.0)
     after = checkpoint.values(fresh.state())
     assert all(np.array_equal(before[name], after[name]) for name in before)

@@ -6,9 +6,12 @@ import click
 
 from kerasgan import __version__
 from kerasgan.cli.data import data
+from kerasgan.cli.enlarge import enlarge
+from kerasgan.cli.evaluate import evaluate
 from kerasgan.cli.export import export
 from kerasgan.cli.models import models
 from kerasgan.cli.phantom import phantom
+from kerasgan.cli.reproduce import reproduce
 from kerasgan.cli.train import train
 from kerasgan.cli.translate import translate
 from kerasgan.errors import UserError
@@ -50,7 +53,7 @@ def cli() -> None:
     """
 
 
-for command in (phantom, data, train, translate, export, models):
+for command in (phantom, data, train, translate, enlarge, reproduce, evaluate, export, models):
     cli.add_command(command)
 
 

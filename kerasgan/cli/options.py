@@ -12,6 +12,25 @@ def _compose(*decorators: Decorator) -> Decorator:
     return lambda function: reduce(lambda inner, decorate: decorate(inner), reversed(decorators), function)
 
 
+class Several(click.Command):
+    """Lets an option that may be repeated take its values in a row: `--case a b` for `--case a --case b`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        flags = {flag for param in self.params if getattr(param, "multiple", False) for flag in param.opts}
+        spread: list[str] = []
+        current = None  # the repeatable option whose values are being read
+        for word in args:
+            if word.startswith("-"):
+                current = word if word in flags else None
+                first = True
+            elif current and not first:
+                spread.append(current)
+            if current and word != current:
+                first = False
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
 quiet = click.option("--quiet", is_flag=True, help="No progress bars, results only.")
 
 configuration = _compose(
@@ -39,18 +58,24 @@ training = _compose(
         is_flag=True,
         help="Go on with the run in the run folder, with its own settings; --set training.epochs=N may lengthen it.",
     ),
-    click.option("--seed", type=click.IntRange(min=0), help="training.seed"),
-    click.option("--precision", type=click.Choice(["float32", "mixed_bfloat16"]), help="training.precision"),
-    click.option("--jit/--no-jit", default=None, help="training.jit: compile with XLA."),
-    click.option("--strategy", type=click.Choice(["none", "mirrored", "multiworker"]), help="training.strategy"),
+    click.option("--seed", type=click.IntRange(min=0), help="Seed of the weights and of the order of the data."),
+    click.option(
+        "--precision", type=click.Choice(["float32", "mixed_bfloat16"]), help="Numbers the networks compute with."
+    ),
+    click.option("--jit/--no-jit", default=None, help="Compile with XLA."),
+    click.option(
+        "--strategy",
+        type=click.Choice(["none", "mirrored", "multiworker"]),
+        help="tf.distribute: all devices of a machine, or several machines.",
+    ),
     click.option("--dry-run", is_flag=True, help="Check everything, print the resolved settings, train nothing."),
     quiet,
 )
 
 
-def with_flags(overrides: Sequence[str], **flags: object) -> list[str]:
-    """Overrides and the flags that are short for `--set training.FLAG=VALUE`; flags not given are None."""
+def with_flags(section: str, overrides: Sequence[str], **flags: object) -> list[str]:
+    """Overrides and the flags that are short for `--set SECTION.FLAG=VALUE`; flags not given are None."""
     return [
         *overrides,
-        *(f"training.{name}={str(value).lower()}" for name, value in flags.items() if value is not None),
+        *(f"{section}.{name}={str(value).lower()}" for name, value in flags.items() if value is not None),
     ]

@@ -3,13 +3,14 @@
 import signal
 import sys
 from itertools import takewhile
+from pathlib import Path
 
 import click
 
 from kerasgan.cli import options
 from kerasgan.data.modalities import canonical
 from kerasgan.errors import UserError
-from kerasgan.papers import settings_of
+from kerasgan.papers import card, settings_of
 
 
 @click.group()
@@ -46,7 +47,7 @@ class _PairCommand(click.Command):
     help="Two modalities by any of their names (t1, t1e, t2, flair, t1ce, ...); all: the six pairs in turn.",
 )
 @options.training
-def pairwise(pair, data, config, overrides, profile, run_dir, resume, seed, precision, jit, strategy, dry_run, quiet):
+def pairwise(pair, **given):
     """Pairwise GAN (Ge et al. 2020): translate between two modalities, both ways.
 
     \b
@@ -55,19 +56,54 @@ def pairwise(pair, data, config, overrides, profile, run_dir, resume, seed, prec
         kerasgan train pairwise --pair all --data prepared/ --resume
     """
     pair = pair[:1] if pair[0] == "all" else pair
-    flags = options.with_flags(overrides, seed=seed, precision=precision, jit=jit, strategy=strategy)
-    # Mistakes in names and numbers are found before TensorFlow is loaded, which takes seconds.
     for name in pair if pair != ("all",) else ():
-        canonical(name)
+        canonical(name)  # found out before TensorFlow is loaded, which takes seconds
+    _train("pairwise", {"pair": pair}, **given)
+
+
+@train.command(short_help="Classify IDH status from several modalities (Ge et al. 2020).")
+@click.option(
+    "--stage1",
+    type=click.Path(exists=True, file_okay=False),
+    help="An enlarged set, made by `kerasgan enlarge`; without it, the baseline learns from real slices alone.",
+)
+@click.option(
+    "--stage2", type=click.Path(exists=True, file_okay=False), help="The prepared folder: another word for --data."
+)
+@options.training
+def classifier(stage1, stage2, **given):
+    """Four-stream classifier (Ge et al. 2020): IDH status per slice and, by their vote, per patient.
+
+    First learns from synthetic patients (stage 1), then from the real training patients (stage 2); validation and test
+    patients are real. `--set study.partition=2` takes the second of the splits.
+
+    \b
+    Example:
+        kerasgan train classifier --stage1 enlarged/ --data prepared/
+        kerasgan train classifier --data prepared/ --set classifier.vote=mean
+    """
+    if stage2 and given["data"] and Path(stage2).resolve() != Path(given["data"]).resolve():
+        raise UserError(
+            f"stage 2 learns from the training patients of --data, so that none is tested on; --stage2 {stage2} and "
+            f"--data {given['data']} differ: give one of them"
+        )
+    _train("classifier", {"stage1": stage1}, **given | {"data": given["data"] or stage2})
+
+
+def _train(
+    model, target, *, data, config, overrides, profile, run_dir, resume, seed, precision, jit, strategy, dry_run, quiet
+):
+    """What the subcommands share: mistakes found early, and the ways in which training can end."""
+    section = card(model).section
+    flags = options.with_flags(section, overrides, seed=seed, precision=precision, jit=jit, strategy=strategy)
     if not resume:
-        settings_of("pairwise", config, profile or "full", flags)
+        settings_of(model, config, profile or "full", flags)  # before TensorFlow is loaded
     from kerasgan import experiment
     from kerasgan.gan.training import Stopped
 
     try:
         folder = experiment.train(
-            "pairwise",
-            pair=pair,
+            model,
             data=data,
             config=config,
             overrides=flags,
@@ -76,6 +112,7 @@ def pairwise(pair, data, config, overrides, profile, run_dir, resume, seed, prec
             resume=resume,
             dry_run=dry_run,
             quiet=quiet,
+            **target,
         )
     except KeyboardInterrupt:  # before the first step or after the last one
         raise UserError("interrupted; the same command goes on, with --resume if the run had begun") from None

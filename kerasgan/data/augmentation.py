@@ -3,7 +3,28 @@
 Stateless: a seed decides the transform, so a run that is resumed repeats it.
 """
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
+
+Example = dict[str, tf.Tensor]
+
+
+def moving(names: Sequence[str], flip: bool, shift: float) -> Callable[[Example, tf.Tensor], Example] | None:
+    """`augment(example, seed)` that moves the stored channels `names` of a slice together; None if nothing moves.
+
+    What comes in at the border is 0: background, and no tumour.
+    """
+    if not (flip or shift):
+        return None
+    background = tf.zeros([len(names)], tf.int32)
+
+    def augment(example: Example, seed: tf.Tensor) -> Example:
+        channels = tf.concat([tf.cast(example[name], tf.int32) for name in names], axis=-1)
+        moved = flip_and_shift(channels, seed, flip, shift, background)
+        return example | {name: moved[..., i : i + 1] for i, name in enumerate(names)}
+
+    return augment
 
 
 def flip_and_shift(images: tf.Tensor, seed: tf.Tensor, flip: bool, shift: float, background: tf.Tensor) -> tf.Tensor:

@@ -1,27 +1,61 @@
 """From shards to batches: cached, shuffled, augmented and prefetched, and in an order that only the seed decides."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from kerasgan.data import records
-from kerasgan.data.prepare import Prepared, PreparedVisit
+from kerasgan.data.settings import SliceSettings
 
 Example = dict[str, tf.Tensor]
 
 
-def count_slices(visits: Sequence[PreparedVisit]) -> int:
+class Visit(Protocol):
+    """A visit of a data set on disk, real or synthetic."""
+
+    slices: list[tuple[str, int, int]]  # (view, index, tumour pixels)
+
+
+class Manifest(Protocol):
+    """What all data sets on disk say of themselves."""
+
+    slicing: SliceSettings
+
+
+class Store(Protocol):
+    """A data set on disk with one shard per visit: `prepare.Prepared`, or a paper's synthetic one."""
+
+    manifest: Manifest
+
+    def shard(self, visit: Visit) -> Path: ...
+
+
+def count_slices(visits: Sequence[Visit]) -> int:
     """How many slices these visits have."""
     return sum(len(visit.slices) for visit in visits)
 
 
-def slices_of(prepared: Prepared, visits: Sequence[PreparedVisit], modalities: Sequence[str]) -> tf.data.Dataset:
-    """The slices of some visits in the manifest's order, as stored: see `records.parse`."""
-    size = prepared.manifest.slicing.size
-    shards = [str(prepared.shard(visit)) for visit in visits]
+def slices_of(store: Store, visits: Sequence[Visit], modalities: Sequence[str]) -> tf.data.Dataset:
+    """The slices of some visits in their order, as stored: see `records.parse`."""
+    size = store.manifest.slicing.size
+    shards = [str(store.shard(visit)) for visit in visits]
     return tf.data.TFRecordDataset(shards).map(
         lambda record: records.parse(record, size, modalities), num_parallel_calls=tf.data.AUTOTUNE
     )
+
+
+def arrays_of(store: Store, visits: Sequence[Visit], modalities: Sequence[str]) -> dict[str, np.ndarray]:
+    """The slices of some visits in memory: float32 (n, size, size) in [-1, 1] per modality, `tumour` bool."""
+    if not visits:
+        size = store.manifest.slicing.size
+        empty = np.zeros((0, size, size), np.float32)
+        return {name: empty for name in modalities} | {"tumour": empty > 0}
+    everything = next(iter(slices_of(store, visits, modalities).batch(count_slices(visits))))
+    images = {name: records.to_signed(everything[name]).numpy()[..., 0] for name in modalities}
+    return images | {"tumour": everything["segmentation"].numpy()[..., 0] > 0}
 
 
 def training_batches(

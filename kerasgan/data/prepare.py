@@ -78,6 +78,11 @@ class Prepared:
     def shard(self, visit: PreparedVisit) -> Path:
         return _shard(self.folder, visit.name)
 
+    @property
+    def hash(self) -> str:
+        """Identifies the data set and its split: the hash of the manifest."""
+        return hashlib.sha256((self.folder / "manifest.json").read_bytes()).hexdigest()
+
     def visits(self, subset: str, partition: int, modalities: tuple[str, ...]) -> list[PreparedVisit]:
         """A subset's visits that have slices of all of the modalities; none is a `UserError`.
 

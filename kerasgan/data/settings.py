@@ -7,6 +7,7 @@ from pydantic import Field, Strict, model_validator
 from kerasgan.settings import Section
 
 View = Literal["axial", "coronal", "sagittal"]
+Modality = Literal["t1", "t1e", "t2", "flair"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 

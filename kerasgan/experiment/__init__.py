@@ -12,19 +12,25 @@ load_tensorflow()  # before the modules below import it
 from kerasgan.data.check import check_cohort
 from kerasgan.data.cohort import read_cohort
 from kerasgan.data.indexers import index_to_csv
+from kerasgan.experiment.enlarging import enlarge
+from kerasgan.experiment.evaluation import evaluate_radiomics
 from kerasgan.experiment.export import export
 from kerasgan.experiment.preparation import prepare
+from kerasgan.experiment.reproduction import reproduce
 from kerasgan.experiment.training import train
 from kerasgan.experiment.translation import fill_missing, translate, translate_folder
 from kerasgan.phantom import simulate_cohort
 
 __all__ = [
     "check_cohort",
+    "enlarge",
+    "evaluate_radiomics",
     "export",
     "fill_missing",
     "index_to_csv",
     "prepare",
     "read_cohort",
+    "reproduce",
     "simulate_cohort",
     "train",
     "translate",

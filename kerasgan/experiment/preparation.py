@@ -45,13 +45,13 @@ def prepare(
 
 def is_simulated(settings: Section) -> bool:
     """Whether the phantom cohort of some settings lies prepared in the cache folder."""
-    return (_phantom_folder(settings) / "prepared" / "manifest.json").is_file()
+    return (_prepared_folder(settings) / "manifest.json").is_file()
 
 
 def simulated(settings: Section, quiet: bool = False) -> Prepared:
     """The embedded phantom cohort of some settings, simulated and prepared in the cache folder unless it is there."""
     wanted, folder = settings.phantom, _phantom_folder(settings)
-    if not is_simulated(settings):
+    if not (folder / "cohort" / "phantom.json").is_file():
         # Found out before the simulation: whether so many patients can be split.
         mutant = choose_mutants(wanted.patients, wanted.seed, wanted.idh_fraction)
         stratified = settings.split.stratify is not None
@@ -68,10 +68,18 @@ def simulated(settings: Section, quiet: bool = False) -> Prepared:
         quiet=quiet,
     )
     cohort = index(folder / "cohort", "phantom")
-    return preparing.prepare(cohort, folder / "prepared", settings.data, settings.split, quiet=quiet)
+    return preparing.prepare(cohort, _prepared_folder(settings), settings.data, settings.split, quiet=quiet)
 
 
 def _phantom_folder(settings: Section) -> Path:
-    parts = (settings.phantom, settings.data, settings.split)
-    digest = hashlib.sha256("".join(part.model_dump_json() for part in parts).encode()).hexdigest()[:8]
-    return cache_folder() / f"phantom-{settings.phantom.patients}-grid{settings.phantom.grid}-{digest}"
+    """Of a simulated cohort, which may be prepared in several ways."""
+    wanted = settings.phantom
+    return cache_folder() / f"phantom-{wanted.patients}-grid{wanted.grid}-{_digest(wanted)}"
+
+
+def _prepared_folder(settings: Section) -> Path:
+    return _phantom_folder(settings) / f"prepared-{_digest(settings.data, settings.split)}"
+
+
+def _digest(*parts: Section) -> str:
+    return hashlib.sha256("".join(part.model_dump_json() for part in parts).encode()).hexdigest()[:8]

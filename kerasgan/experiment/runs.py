@@ -7,10 +7,10 @@ runs/MODEL/NAME/
     history.csv  metrics.json  quality.md  samples/  checkpoints/  generators/  report.html
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kerasgan.errors import UserError
 from kerasgan.files import write_text
@@ -24,7 +24,7 @@ class Run:
 
     folder: Path
     model: str
-    target: dict[str, list[str]]
+    target: dict[str, Any]  # what was trained: the pair, the enlarged set, ...
     data: str  # the prepared folder
     data_hash: str  # of its manifest
     origin: str  # which data that is
@@ -71,6 +71,16 @@ def open_run(folder: str | Path, finished: bool = True) -> Run:
     return run
 
 
-def manifest_hash(prepared: Path) -> str:
-    """Identifies a prepared data set: the hash of its manifest."""
-    return hashlib.sha256((prepared / "manifest.json").read_bytes()).hexdigest()
+def pair_runs(group: Path) -> dict[frozenset[str], Run]:
+    """The finished runs in a group's folder, by their pair."""
+    folders = [group] if (group / "run.json").is_file() else sorted(p.parent for p in group.glob("*/run.json"))
+    if not folders:
+        raise UserError(f"{group} holds no run; expected the folder of `kerasgan train pairwise --pair all`")
+    runs = [open_run(folder, finished=False) for folder in folders]
+    if not any(run.finished for run in runs):
+        raise UserError(f"no run in {group} has finished; go on with `kerasgan train pairwise --pair all --resume`")
+    by_pair: dict[frozenset[str], Run] = {}
+    for run in (run for run in runs if run.finished):
+        if (other := by_pair.setdefault(frozenset(run.target["pair"]), run)) is not run:
+            raise UserError(f"{run.folder} and {other.folder} are runs of the same pair; leave one in {group}")
+    return by_pair

@@ -1,33 +1,80 @@
 """`train`: from settings and prepared data to a finished run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import click
+import keras
+import tensorflow as tf
 
-from kerasgan.data.modalities import MODALITIES, canonical
-from kerasgan.data.prepare import Prepared, describe, open_prepared
+from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment import devices
 from kerasgan.experiment.preparation import is_simulated, simulated
-from kerasgan.experiment.runs import Run, manifest_hash, open_run
+from kerasgan.experiment.runs import Run, open_run
 from kerasgan.gan import checkpoint
+from kerasgan.gan.checkpoint import Position
+from kerasgan.gan.model import AdversarialModel
+from kerasgan.gan.settings import TrainingSettings
 from kerasgan.gan.training import fit
-from kerasgan.papers import settings_of
+from kerasgan.papers import card, settings_of
+from kerasgan.papers.pairwise.classifier import ClassifierTask
 from kerasgan.papers.pairwise.training import PairwiseTask
 from kerasgan.report.page import write_page
 from kerasgan.settings import Section, differences, dump
 
-TASKS = {"pairwise": PairwiseTask}
-ALL_PAIRS = tuple((m, n) for i, m in enumerate(MODALITIES) for n in MODALITIES[i + 1 :])
 # What a resumed run may change: how long it trains says nothing about the state it begins with.
 MAY_CHANGE = ("training.epochs",)
+
+
+class Stage(Protocol):
+    """One `fit` of a run: one model, one data set, one schedule. Most runs have one."""
+
+    name: str  # of its folder below checkpoints/; "" if it is the only one
+    epochs: int
+    monitor: str | None  # the value in an epoch's logs that the best epoch has most of
+
+    def build(self, checkpoints: Path) -> AdversarialModel: ...
+
+    def steps_per_epoch(self, replicas: int = 1) -> int: ...
+
+    def batches(self, position: Position, replicas: int = 1) -> tf.data.Dataset: ...
+
+    def callbacks(self, folder: Path, quiet: bool, replicas: int) -> Sequence[keras.callbacks.Callback]: ...
+
+
+class Task(Protocol):
+    """What a model's paper says of a run: what is trained (the target), on what, and what the run leaves behind."""
+
+    stages: Sequence[Stage]
+    panels: Mapping[str, Sequence[str]]  # of the curves in the report
+    pictures: Mapping[str, str]  # of the report: title -> file that `finish` leaves
+    training: TrainingSettings
+
+    @staticmethod
+    def target(**given: Any) -> dict[str, Any]:
+        """The target as run.json has it, from the words of the command line; a wrong one is a `UserError`."""
+
+    @staticmethod
+    def run_name(target: dict[str, Any], settings: Section) -> str: ...
+
+    @staticmethod
+    def title(target: dict[str, Any]) -> str: ...
+
+    def __init__(self, settings: Section, prepared: Prepared, target: dict[str, Any]): ...
+
+    def describe(self) -> str: ...
+
+    def finish(self, folder: Path) -> str: ...
+
+
+TASKS: dict[str, type[Task]] = {"pairwise": PairwiseTask, "classifier": ClassifierTask}
 
 
 def train(
     model: str,
     *,
-    pair: Sequence[str],
     data: str | Path | None = None,
     config: str | Path | None = None,
     overrides: Sequence[str] = (),
@@ -36,74 +83,109 @@ def train(
     resume: bool = False,
     dry_run: bool = False,
     quiet: bool = False,
+    **target: Any,
 ) -> Path:
     """Train `model` and return the run's folder.
 
     Args:
         model: a name of `kerasgan.papers.MODELS`.
-        pair: two modalities by any of their names; or ("all",): the six pairs one after another into one group, of
-            which finished runs are kept and begun ones resumed.
         data: a prepared folder; None: the simulated cohort of the settings, which the output names.
         config, profile, overrides: see `papers.settings_of`.
-        run_dir: default runs/MODEL/PAIR.
+        run_dir: default runs/MODEL/NAME.
         resume: go on with the run in `run_dir`, whose settings and data are used; overrides may only lengthen it.
         dry_run: check and print everything, train nothing.
         quiet: no progress bars, no output.
+        target: what is trained. pairwise: `pair`, two modalities by any of their names, or ("all",): every pair that
+            the cohort has, one after another into one group, of which finished runs are kept and begun ones resumed.
+            classifier: `stage1`, the folder of an enlarged set; without one, the baseline.
     """
+    card(model)  # an unknown name
+    chosen = TASKS[model].target(**target)
     options = {"data": data, "config": config, "overrides": overrides, "profile": profile, "quiet": quiet}
-    if [name.lower() for name in pair] == ["all"]:
-        return _train_group(model, Path(run_dir or Path("runs") / model / "all"), resume, dry_run, options)
-    names = _pair(pair)
-    folder = Path(run_dir or Path("runs") / model / "-".join(names))
-    before = _run_to_resume(folder, model, names) if resume else None
+    if "all" in chosen.values():
+        return _train_group(model, chosen, run_dir, resume, dry_run, options)
+    before = None
+    if resume:
+        if run_dir is None:
+            run_dir = _default(model, chosen, settings_of(model, config, profile or "full", overrides))
+        before = _run_to_resume(Path(run_dir), model, chosen)
+        chosen = before.target
+        if before.finished and not (before.folder / "checkpoints").exists():
+            raise UserError(f"{run_dir} is finished and its checkpoints were removed; begin a new run elsewhere")
     settings = _settings(before, model, config, profile, overrides)
+    folder = Path(run_dir) if run_dir else _default(model, chosen, settings)
     if dry_run and data is None and before is None and not is_simulated(settings):
         if not quiet:
             click.echo(dump(settings), nl=False)
-            click.echo(f"would simulate {settings.phantom.patients} patients and train {model} {'-'.join(names)}")
+            click.echo(f"would simulate {settings.phantom.patients} patients and train {TASKS[model].title(chosen)}")
         return folder
     prepared = _data(before, data, settings) if data or before else None
     if before is None and not dry_run and (folder / "run.json").is_file():
         raise UserError(f"{folder} holds a run; resume it (--resume), or choose another folder (--run-dir)")
     prepared = prepared or simulated(settings, quiet)
-    return _train_one(model, names, folder, before, settings, prepared, dry_run, quiet)
+    return _train_one(model, chosen, folder, before, settings, prepared, dry_run, quiet)
 
 
-def _train_group(model: str, group: Path, resume: bool, dry_run: bool, options: dict) -> Path:
-    """The six pairs one after another; what would stop any of them is found before the first is trained.
+def _default(model: str, target: dict[str, Any], settings: Section) -> Path:
+    return Path("runs") / model / TASKS[model].run_name(target, settings)
 
-    On resume, pairs that have not begun take configuration and data from those that have.
+
+def _train_group(
+    model: str, target: dict[str, Any], run_dir: str | Path | None, resume: bool, dry_run: bool, options: dict
+) -> Path:
+    """The members of a group one after another; what would stop any of them is found before the first is trained.
+
+    On resume, members that have not begun take configuration and data from those that have.
     """
-    begun = {pair: group / "-".join(pair) for pair in ALL_PAIRS if (group / "-".join(pair) / "run.json").is_file()}
-    if begun and not resume:
+    group = Path(run_dir or Path("runs") / model / "all")
+    first = next(iter(sorted(group.glob("*/run.json"))), None)
+    if first and not resume:
         raise UserError(f"{group} holds runs; go on with the group by --resume, or give another --run-dir")
-    if begun:
-        first = open_run(next(iter(begun.values())), finished=False)
+    if first:
+        begun = open_run(first.parent, finished=False)
         if options["config"] is None and options["profile"] is None:
-            options = options | {"config": first.folder / "config.yaml"}
-        options = options | {"data": options["data"] or first.data}
+            options = options | {"config": begun.folder / "config.yaml"}
+        options = options | {"data": options["data"] or begun.data}
+    settings = settings_of(model, options["config"], options["profile"] or "full", options["overrides"])
+    if options["data"] is None and dry_run and not is_simulated(settings):
+        click.echo(f"would simulate {settings.phantom.patients} patients and train {TASKS[model].title(target)}")
+        return group
+    prepared = _data(None, options["data"], settings) if options["data"] else simulated(settings, options["quiet"])
+    members = TASKS[model].members(target, settings, prepared)
     for only_checked in (True,) if dry_run else (True, False):
-        for number, pair in enumerate(ALL_PAIRS, 1):
-            quiet = options["quiet"] or (only_checked and not dry_run)
+        for number, member in enumerate(members, 1):
+            folder = group / TASKS[model].run_name(member, settings)
+            begun, quiet = (folder / "run.json").is_file(), options["quiet"] or (only_checked and not dry_run)
             if not quiet:
-                click.echo(f"pair {number} of {len(ALL_PAIRS)}: {'-'.join(pair)}", err=True)
-            more = {"resume": pair in begun, "dry_run": only_checked, "quiet": quiet}
-            if not only_checked and pair in begun and _is_done(begun[pair], model, options):
+                click.echo(f"{number} of {len(members)}: {TASKS[model].title(member)}", err=True)
+            more = {"resume": begun, "dry_run": only_checked, "quiet": quiet}
+            if not only_checked and begun and is_done(folder, model, options):
                 continue
-            train(model, pair=pair, run_dir=group / "-".join(pair), **options | more)
+            train(model, run_dir=folder, **options | more, **member)
     return group
 
 
-def _is_done(folder: Path, model: str, options: dict) -> bool:
-    """Whether a run has finished, and as many epochs as are asked for."""
+def is_done(folder: Path, model: str, options: Mapping[str, Any]) -> bool:
+    """Whether a folder holds a finished run, and one of as many epochs as are asked for.
+
+    `options` holds config, profile and overrides. A run of another configuration is a `UserError`.
+    """
+    if not (folder / "run.json").is_file():
+        return False
     run = open_run(folder, finished=False)
     asked = _settings(run, model, options["config"], options["profile"], options["overrides"])
-    return run.finished and run.settings == asked
+    return run.finished and not _differences(model, run.settings, asked)
+
+
+def _differences(model: str, old: Section, new: Section, ignore: Sequence[str] = ()) -> list[str]:
+    """In which of the settings that decide a run of this model two configurations differ."""
+    decides = card(model).decided_by
+    return [each for each in differences(old, new, ignore) if each.split(".")[0] in decides]
 
 
 def _train_one(
     model: str,
-    names: tuple[str, str],
+    target: dict[str, Any],
     folder: Path,
     before: Run | None,
     settings: Section,
@@ -112,67 +194,70 @@ def _train_one(
     quiet: bool,
 ) -> Path:
     say = (lambda text: None) if quiet else (lambda text: click.echo(text, err=True))
-    say(f"data: {describe(prepared, settings.training.partition, names)}")
-    strategy = devices.strategy_for(settings.training.strategy)
-    replicas, chief = strategy.num_replicas_in_sync, devices.is_chief(settings.training.strategy)
-    task = TASKS[model](settings, prepared, names)
+    # Before anything else of TensorFlow: several workers' collective operations are set up at its start.
+    strategy = devices.strategy_for(getattr(settings, card(model).section).strategy)
+    task = TASKS[model](settings, prepared, target)
+    say(f"data: {task.describe()}")
+    replicas, chief = strategy.num_replicas_in_sync, devices.is_chief(task.training.strategy)
     if dry_run:
         if not quiet:
             click.echo(dump(settings), nl=False)
-        say(f"would train {model} {'-'.join(names)} into {folder}: {task.steps_per_epoch(replicas)} steps an epoch")
+        lengths = [f"{stage.epochs} epochs of {stage.steps_per_epoch(replicas)} steps" for stage in task.stages]
+        say(f"would train {TASKS[model].title(target)} into {folder}: {' and '.join(lengths)}")
         return folder
-    run = Run(
-        folder,
-        model,
-        {"pair": list(names)},
-        str(prepared.folder.resolve()),
-        manifest_hash(prepared.folder),
-        prepared.manifest.origin,
-    )
+    run = Run(folder, model, target, str(prepared.folder.resolve()), prepared.hash, prepared.manifest.origin)
     if chief:
-        run.write(settings, devices.environment(settings.training))
-    begun = checkpoint.newest(folder / "checkpoints") if before is not None else None
-    if begun:
-        position = checkpoint.position_of(begun)
-        say(f"going on after {position.epoch} of {settings.training.epochs} epochs and {position.step} steps")
-    with devices.numerics(settings.training):
-        with strategy.scope():
-            network = task.build()
-        fit(
-            network,
-            lambda position: task.batches(position, replicas),
-            steps_per_epoch=task.steps_per_epoch(replicas),
-            epochs=settings.training.epochs,
-            folder=folder / "checkpoints",
-            checkpoint_every=settings.training.checkpoint_every,
-            resume=begun is not None,
-            monitor=task.monitor,
-            callbacks=task.callbacks(folder, quiet, replicas) if chief else (),
-            chief=chief,
-        )
+        run.write(settings, devices.environment(task.training))
+    with devices.numerics(task.training):
+        for stage in task.stages:
+            _fit_stage(task, stage, folder, strategy, before is not None, chief, quiet, say)
         if chief:
             table = task.finish(folder)
     if chief:
-        write_page(folder, f"{model} {' and '.join(names)}", run.origin, task.panels)
+        write_page(folder, TASKS[model].title(target), run.origin, task.panels, task.pictures)
         run.mark_finished()
         say(table)
     return folder
 
 
-def _pair(pair: Sequence[str]) -> tuple[str, str]:
-    if len(pair) != 2:
-        raise UserError(f"--pair expects two modalities, or all; got {' '.join(pair) or 'nothing'}")
-    m, n = (canonical(name) for name in pair)
-    if m == n:
-        raise UserError(f"--pair expects two different modalities; {pair[0]} and {pair[1]} are both {m}")
-    return m, n
+def _fit_stage(
+    task: Task,
+    stage: Stage,
+    folder: Path,
+    strategy: tf.distribute.Strategy,
+    resume: bool,
+    chief: bool,
+    quiet: bool,
+    say: Callable[[str], None],
+) -> None:
+    checkpoints, replicas = folder / "checkpoints", strategy.num_replicas_in_sync
+    begun = checkpoint.newest(checkpoints / stage.name) if resume else None
+    if begun:
+        position = checkpoint.position_of(begun)
+        where = f"{stage.name}: " if stage.name else ""
+        say(f"{where}going on after {position.epoch} of {stage.epochs} epochs and {position.step} steps")
+    with strategy.scope():
+        network = stage.build(checkpoints)
+    fit(
+        network,
+        lambda position: stage.batches(position, replicas),
+        steps_per_epoch=stage.steps_per_epoch(replicas),
+        epochs=stage.epochs,
+        folder=checkpoints / stage.name,
+        checkpoint_every=task.training.checkpoint_every,
+        resume=begun is not None,
+        monitor=stage.monitor,
+        callbacks=stage.callbacks(folder, quiet, replicas) if chief else (),
+        chief=chief,
+    )
 
 
-def _run_to_resume(folder: Path, model: str, names: tuple[str, str]) -> Run:
+def _run_to_resume(folder: Path, model: str, target: dict[str, Any]) -> Run:
+    """The run in a folder; what the command says of the target must be what it was begun with."""
     run = open_run(folder, finished=False)
-    if (run.model, run.target) != (model, {"pair": list(names)}):
+    if run.model != model or any(value is not None and run.target.get(name) != value for name, value in target.items()):
         raise UserError(
-            f"{folder} is a run of {run.model} {'-'.join(run.target['pair'])}, not of {model} {'-'.join(names)}"
+            f"{folder} is a run of {TASKS[run.model].title(run.target)}, not of {TASKS[model].title(target)}"
         )
     return run
 
@@ -185,7 +270,7 @@ def _settings(
         return settings_of(model, config, profile or "full", overrides)
     own = before.folder / "config.yaml"
     asked = settings_of(model, config or (own if profile is None else None), profile or "full", overrides)
-    if other := differences(before.settings, asked, ignore=MAY_CHANGE):
+    if other := _differences(model, before.settings, asked, ignore=MAY_CHANGE):
         raise UserError(
             f"{before.folder} was begun with another configuration ({'; '.join(other)}); resume it with its own, or "
             "begin a new run with another --run-dir"
@@ -196,7 +281,7 @@ def _settings(
 def _data(before: Run | None, data: str | Path | None, settings: Section) -> Prepared:
     """The prepared folder that was given, or that of the run that is resumed."""
     prepared = open_prepared(Path(data or before.data), settings.data, settings.split)
-    if before is not None and manifest_hash(prepared.folder) != before.data_hash:
+    if before is not None and prepared.hash != before.data_hash:
         raise UserError(
             f"{prepared.folder} is not the data that {before.folder} was begun on ({before.data}), or it has changed "
             "since; a run goes on with the data that it began with, or begin a new run with another --run-dir"

@@ -16,7 +16,7 @@ from kerasgan.data.indexers import index
 from kerasgan.data.modalities import MODALITIES, canonical
 from kerasgan.data.volumes import read_volume, split_source, write_volume
 from kerasgan.errors import UserError, nearest
-from kerasgan.experiment.runs import Run, open_run
+from kerasgan.experiment.runs import Run, open_run, pair_runs
 from kerasgan.papers.pairwise.quality import translator
 from kerasgan.papers.pairwise.synthesis import slices_with_brain, source_for, translate_volume
 
@@ -125,7 +125,7 @@ def fill_missing(
         force: overwrite what is there.
         quiet: no progress bars.
     """
-    before, out, runs = read_cohort(Path(cohort)), Path(out), _runs(Path(group))
+    before, out, runs = read_cohort(Path(cohort)), Path(out), pair_runs(Path(group))
     policy = next(iter(runs.values())).settings.synthesis
     plan = [
         (visit, source_for(target, visit.images, policy), target)
@@ -159,18 +159,3 @@ def _refuse_existing(paths: Sequence[Path], force: bool) -> None:
     there = [path for path in paths if path.exists()]
     if there and not force:
         raise UserError(f"{there[0]} exists ({len(there)} in all); give another --out, or --force to overwrite")
-
-
-def _runs(group: Path) -> dict[frozenset[str], Run]:
-    """The finished runs in a group's folder, by their pair."""
-    folders = [group] if (group / "run.json").is_file() else sorted(p.parent for p in group.glob("*/run.json"))
-    if not folders:
-        raise UserError(f"{group} holds no run; expected the folder of `kerasgan train pairwise --pair all`")
-    runs = [open_run(folder, finished=False) for folder in folders]
-    if not any(run.finished for run in runs):
-        raise UserError(f"no run in {group} has finished; go on with `kerasgan train pairwise --pair all --resume`")
-    by_pair: dict[frozenset[str], Run] = {}
-    for run in (run for run in runs if run.finished):
-        if (other := by_pair.setdefault(frozenset(run.target["pair"]), run)) is not run:
-            raise UserError(f"{run.folder} and {other.folder} are runs of the same pair; leave one in {group}")
-    return by_pair

@@ -16,28 +16,29 @@ class History(keras.callbacks.Callback):
     Args:
         path: the file.
         columns: names of the values written, after `epoch` (from 1); a value that an epoch lacks is an empty cell.
+        earlier: epochs of the run's earlier stages, from which this one's are counted on.
     """
 
-    def __init__(self, path: Path, columns: list[str]):
+    def __init__(self, path: Path, columns: list[str], earlier: int = 0):
         super().__init__()
-        self.path, self.columns = path, ["epoch", *columns]
+        self.path, self.columns, self.earlier = path, ["epoch", *columns], earlier
         self.first = True
 
     def on_epoch_begin(self, epoch, logs=None):
         if not self.first:
             return
         self.first = False
-        rows = []
-        if epoch and self.path.exists():
+        rows, before = [], self.earlier + epoch
+        if before and self.path.exists():
             with self.path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if row["epoch"].isdigit() and int(row["epoch"]) <= epoch]
+                rows = [row for row in csv.DictReader(file) if row["epoch"].isdigit() and int(row["epoch"]) <= before]
         with written_aside(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
 
     def on_epoch_end(self, epoch, logs=None):
-        row = {"epoch": epoch + 1} | {name: f"{value:.6g}" for name, value in logs.items()}
+        row = {"epoch": self.earlier + epoch + 1} | {name: f"{value:.6g}" for name, value in logs.items()}
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self.columns, restval="", extrasaction="ignore").writerow(row)
 
@@ -49,18 +50,19 @@ class Progress(keras.callbacks.Callback):
         epochs: epochs of the whole run.
         steps: steps of an epoch.
         describe: name -> short name of the values shown.
+        stage: its name, where a run has several.
     """
 
-    def __init__(self, epochs: int, steps: int, describe: dict[str, str]):
+    def __init__(self, epochs: int, steps: int, describe: dict[str, str], stage: str = ""):
         super().__init__()
-        self.epochs, self.steps, self.describe = epochs, steps, describe
+        self.epochs, self.steps, self.describe, self.stage = epochs, steps, describe, stage
         self.shown: dict[str, str] = {}
         self.bar: tqdm | None = None
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.bar is None:
             self.bar = tqdm(total=self.epochs * self.steps, initial=epoch * self.steps, unit="step", smoothing=0.1)
-        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
+        self.bar.set_description(f"{self.stage} epoch {epoch + 1}/{self.epochs}".strip())
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.update()

@@ -1,4 +1,4 @@
-"""How any GAN of the package is trained: the settings that are not one paper's own."""
+"""How any model of the package is trained: the settings that are not one paper's own."""
 
 from typing import Annotated, Literal
 
@@ -10,9 +10,8 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class TrainingSettings(Section):
-    """Length, seed, device and bookkeeping of a training run."""
+    """Seed, device and bookkeeping of a training run."""
 
-    epochs: Count
     batch_size: Count
     seed: Annotated[int, Field(ge=0)]
     precision: Literal["float32", "mixed_bfloat16"]

@@ -18,7 +18,10 @@ class Card:
     sections: str  # of the paper, where the model is described
     module: str  # where to read it
     command: str
-    settings: type[Section]  # schema of configs/NAME.yaml
+    config: str  # configs/CONFIG.yaml, which models of one paper share
+    settings: type[Section]  # its schema
+    decided_by: tuple[str, ...]  # the sections of the configuration on which a run depends
+    section: str = "training"  # that with a run's seed and precision
 
 
 MODELS: dict[str, Card] = {
@@ -29,7 +32,21 @@ MODELS: dict[str, Card] = {
         sections="II-B, III-A1, III-E2",
         module="kerasgan.papers.pairwise",
         command="kerasgan train pairwise --pair t1 t1e",
+        config="pairwise",
         settings=PairwiseSettings,
+        decided_by=("data", "split", "study", "loss", "training"),
+    ),
+    "classifier": Card(
+        paper="Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor "
+        "Classification",
+        doi="10.1109/ACCESS.2020.2969805",
+        sections="II-C, II-D, III-A1",
+        module="kerasgan.papers.pairwise.classifier",
+        command="kerasgan train classifier --stage1 enlarged/",
+        config="pairwise",
+        settings=PairwiseSettings,
+        decided_by=("data", "split", "study", "classifier", "evaluation"),
+        section="classifier",
     ),
 }
 
@@ -45,5 +62,5 @@ def settings_of(
     model: str, config: str | Path | None = None, profile: str = "full", overrides: Sequence[str] = ()
 ) -> Section:
     """The validated settings of `model`: `config` (default: the shipped YAML), then the profile, then the overrides."""
-    path = Path(config) if config else configs_folder() / f"{model}.yaml"
+    path = Path(config) if config else configs_folder() / f"{card(model).config}.yaml"
     return load(card(model).settings, path, profile, overrides)

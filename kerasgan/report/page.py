@@ -22,10 +22,13 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
     return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else {})}
 
 
-def write_page(folder: Path, title: str, origin: str, panels: Mapping[str, Sequence[str]]) -> Path:
+def write_page(
+    folder: Path, title: str, origin: str, panels: Mapping[str, Sequence[str]], pictures: Mapping[str, str]
+) -> Path:
     """Write `folder`/report.html from the run's table, curves, pictures, settings and environment.
 
-    `panels` maps the title of a panel of curves to the columns of history.csv that it shows.
+    `panels` maps the title of a panel of curves to the columns of history.csv that it shows, `pictures` the title of a
+    picture to its file.
     """
     curves(folder / "curves.png", read_history(folder / "history.csv"), panels)
     samples = sorted((folder / "samples").glob("*.png"))
@@ -33,10 +36,7 @@ def write_page(folder: Path, title: str, origin: str, panels: Mapping[str, Seque
         f"<h1>{html.escape(title)}</h1><p>Trained and measured on: {html.escape(origin)}</p>",
         "<h2>Quality</h2>" + _text(folder / "quality.md"),
         "<h2>Training</h2>" + _picture(folder / "curves.png"),
-        *(
-            f"<h2>Test slices, real in red ({html.escape(path.stem)})</h2>{_picture(path)}"
-            for path in sorted(folder.glob("figure*.png"))
-        ),
+        *(f"<h2>{html.escape(name)}</h2>{_picture(folder / file)}" for name, file in pictures.items()),
         *(f"<h2>Samples, {path.stem.replace('_', ' ')}</h2>{_picture(path)}" for path in samples[-1:]),
         "<h2>Settings</h2>" + _text(folder / "config.yaml"),
         "<h2>Environment</h2>" + _text(folder / "environment.json"),

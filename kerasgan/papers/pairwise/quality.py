@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasgan.data import pipeline, records
+from kerasgan.data import pipeline
 from kerasgan.data.prepare import Prepared
 from kerasgan.metrics.psnr import psnr
 from kerasgan.metrics.ssim import ssim
@@ -28,11 +28,8 @@ class Pairs:
 
 def load_pairs(prepared: Prepared, subset: str, partition: int, pair: tuple[str, str]) -> Pairs:
     """All slices of a subset into memory."""
-    visits = prepared.visits(subset, partition, pair)
-    dataset = pipeline.slices_of(prepared, visits, pair).batch(max(1, pipeline.count_slices(visits)))
-    everything = next(iter(dataset))
-    m, n = (records.to_signed(everything[name]).numpy()[..., 0] for name in pair)
-    return Pairs(m, n, everything["segmentation"].numpy()[..., 0] > 0)
+    arrays = pipeline.arrays_of(prepared, prepared.visits(subset, partition, pair), pair)
+    return Pairs(arrays[pair[0]], arrays[pair[1]], arrays["tumour"])
 
 
 def translator(generator: keras.Model, batch_size: int = 16) -> Callable[[np.ndarray], np.ndarray]:

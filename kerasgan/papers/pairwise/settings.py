@@ -4,29 +4,41 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from kerasgan.data.settings import PhantomSettings, SliceSettings, SplitSettings
+from kerasgan.data.settings import Modality, PhantomSettings, SliceSettings, SplitSettings
 from kerasgan.gan.settings import Count, TrainingSettings
 from kerasgan.settings import Section
 
-Sources = Annotated[tuple[Literal["t1", "t1e", "t2", "flair"], ...], Strict(False), Field(min_length=1)]
-LEVELS = 4  # of the networks, each of which halves the image
+Sources = Annotated[tuple[Modality, ...], Strict(False), Field(min_length=1)]
+Counts = Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)]
+Rate = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0, le=1)]
+Shift = Annotated[float, Field(ge=0, le=0.5)]  # fraction of height and width
+LEVELS = 4  # of the GAN's networks, each of which halves the image
+
+
+class StudySettings(Section):
+    """Which of the study's training sets (III-A2, Figure 6)."""
+
+    partition: Count  # which of split.partitions: one per run
+    case: Literal["a", "b"]  # a: all scans of the training patients (S1); b: with scans removed (S3)
+    removed: Annotated[float, Field(gt=0, le=0.25)]  # of the training patients, per modality, in case b
 
 
 class LossSettings(Section):
     """Equations (3) and (4)."""
 
     l1_weight: Annotated[float, Field(ge=0)]  # lambda_1
-    mask_background: Annotated[float, Field(ge=0, le=1)]  # weight of a pixel outside the tumour; 1 inside
+    mask_background: Weight  # of a pixel outside the tumour; 1 inside
 
 
 class PairwiseTraining(TrainingSettings):
     """Algorithm 1's run."""
 
-    learning_rate: Annotated[float, Field(gt=0)]
+    epochs: Count
+    learning_rate: Rate
     beta_1: Annotated[float, Field(ge=0, lt=1)]
-    partition: Count  # which of split.partitions
     flip: bool  # left-right, with probability 1/2
-    shift: Annotated[float, Field(ge=0, le=0.5)]  # fraction of height and width
+    shift: Shift
     keep: Literal["latest", "best"]  # which epoch's generators the run delivers
     validate_every: Count  # epochs
     sample_every: Count  # epochs
@@ -48,18 +60,100 @@ class SynthesisSettings(Section):
         return self
 
 
+class StreamSettings(Section):
+    """The classifier's network (II-D1, Figure 5)."""
+
+    filters: Counts  # of each stream's convolutions
+    downsample_after: Annotated[tuple[Count, ...], Strict(False)]  # convolutions, counted from 1
+    downsample: Literal["pool", "stride"]  # 2 x 2 maximum, or that convolution's stride
+    momentum: Annotated[float, Field(ge=0, lt=1)]  # of batch normalisation's running statistics
+    signed_sqrt: bool  # of the bilinear features
+    dense: Counts  # neurons of the hidden layers
+
+    @model_validator(mode="after")
+    def _within(self) -> "StreamSettings":
+        if not all(number <= len(self.filters) for number in self.downsample_after):
+            raise ValueError(f"downsample_after must name convolutions 1 to {len(self.filters)}")
+        return self
+
+
+class StageSettings(Section):
+    """One stage of training: the k-th rate until the end of epoch `until[k]`, the last one to the end."""
+
+    epochs: Count
+    learning_rates: Annotated[tuple[Rate, ...], Strict(False), Field(min_length=1)]
+    until: Annotated[tuple[Count, ...], Strict(False)]
+
+    @model_validator(mode="after")
+    def _stepwise(self) -> "StageSettings":
+        if len(self.until) != len(self.learning_rates) - 1 or sorted(set(self.until)) != list(self.until):
+            raise ValueError("until must ascend and have one number less than learning_rates")
+        return self
+
+
+class ClassifierSettings(TrainingSettings):
+    """The four-stream classifier: II-D, III-A1, eq. (6)."""
+
+    modalities: Sources  # one stream each
+    label: str  # the column that holds the class
+    positive: str  # its value for IDH1 mutation
+    negative: str  # its value for IDH1 wild-type
+    mask_background: Weight  # factor of the image outside the tumour; 1 inside
+    positive_weight: Rate  # of the loss
+    negative_weight: Rate
+    flip: bool
+    shift: Shift
+    optimizer: Literal["keras2_adagrad", "adam"]
+    stage1: StageSettings
+    stage2: StageSettings
+    best_by: Literal["accuracy", "loss"]  # of the validation slices: which epoch's weights are kept
+    vote: Literal["majority", "mean"]  # of a patient's slices
+    flipped_too: bool  # test-time augmentation: the mean of a slice and its mirror image
+    network: StreamSettings
+
+
+class AutoencoderSettings(TrainingSettings):
+    """The autoencoder whose features DAEF compares (III-E2)."""
+
+    filters: Counts
+    strides: Counts
+    epochs: Count
+    learning_rate: Rate
+
+    @model_validator(mode="after")
+    def _paired(self) -> "AutoencoderSettings":
+        if len(self.strides) != len(self.filters):
+            raise ValueError("strides and filters must have the same number of layers")
+        return self
+
+
+class EvaluationSettings(Section):
+    """Uncertainty of what is measured on patients."""
+
+    bootstrap: Count  # samples of patients
+    permutations: Count  # of the paired test
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class PairwiseSettings(Section):
     """All of configs/pairwise.yaml."""
 
     data: SliceSettings
     split: SplitSettings
+    study: StudySettings
     loss: LossSettings
     training: PairwiseTraining
     synthesis: SynthesisSettings
+    classifier: ClassifierSettings
+    autoencoder: AutoencoderSettings
+    evaluation: EvaluationSettings
     phantom: PhantomSettings
 
     @model_validator(mode="after")
     def _fits_the_networks(self) -> "PairwiseSettings":
         if self.data.size % 2**LEVELS:
             raise ValueError(f"data.size must be a multiple of {2**LEVELS} for the networks of Figure 3")
+        if self.study.partition > self.split.partitions:
+            raise ValueError(f"study.partition must be one of split.partitions: 1 to {self.split.partitions}")
         return self

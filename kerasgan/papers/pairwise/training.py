@@ -3,22 +3,23 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasgan.data import pipeline, records
-from kerasgan.data.augmentation import flip_and_shift
-from kerasgan.data.modalities import DISPLAY
-from kerasgan.data.prepare import Prepared
+from kerasgan.data import augmentation, pipeline, records
+from kerasgan.data.modalities import DISPLAY, canonical
+from kerasgan.data.prepare import Prepared, describe
+from kerasgan.errors import UserError
 from kerasgan.files import write_text, written_aside
 from kerasgan.gan import checkpoint
 from kerasgan.gan.callbacks import Every, History, Progress
 from kerasgan.gan.checkpoint import Position
 from kerasgan.papers.pairwise import gan, networks, published, quality
-from kerasgan.papers.pairwise.settings import PairwiseSettings
+from kerasgan.papers.pairwise.cases import modalities_of, training_visits
+from kerasgan.papers.pairwise.settings import PairwiseSettings, PairwiseTraining
 from kerasgan.report import figures
 
 SAMPLES = 4  # slices in a sample picture
@@ -29,23 +30,71 @@ class PairwiseTask:
 
     # What decides which epoch is best: the mean validation PSNR of both directions, whole image, as Table 6 begins.
     monitor: ClassVar = "psnr"
+    name: ClassVar = ""  # the only stage of its training
     panels: ClassVar = {
         "losses": ["generator_loss", "discriminator_n_loss", "discriminator_m_loss"],
         "L1 (eq. 4)": ["l1"],
         "validation PSNR, dB": ["psnr", "psnr_tumour"],
         "validation SSIM": ["ssim", "ssim_tumour"],
     }
+    pictures: ClassVar = {"Test slices, real in red": "figure7.png"}
 
-    def __init__(self, settings: PairwiseSettings, prepared: Prepared, pair: tuple[str, str]):
-        self.settings, self.prepared, self.pair = settings, prepared, pair
+    @staticmethod
+    def target(pair: Sequence[str]) -> dict[str, Any]:
+        """The two modalities, by any of their names, as run.json has them; or ("all",) for every pair."""
+        if [name.lower() for name in pair] == ["all"]:
+            return {"pair": "all"}
+        if len(pair) != 2:
+            raise UserError(f"--pair expects two modalities, or all; got {' '.join(pair) or 'nothing'}")
+        m, n = (canonical(name) for name in pair)
+        if m == n:
+            raise UserError(f"--pair expects two different modalities; {pair[0]} and {pair[1]} are both {m}")
+        return {"pair": [m, n]}
+
+    @staticmethod
+    def run_name(target: dict[str, Any], settings: PairwiseSettings) -> str:
+        """The default name of a run's folder."""
+        return "all" if target["pair"] == "all" else "-".join(target["pair"])
+
+    @staticmethod
+    def title(target: dict[str, Any]) -> str:
+        """What is trained, in words."""
+        return f"pairwise {'of every pair' if target['pair'] == 'all' else '-'.join(target['pair'])}"
+
+    @staticmethod
+    def members(target: dict[str, Any], settings: PairwiseSettings, prepared: Prepared) -> list[dict[str, Any]]:
+        """The targets that "all" stands for: the pairs of the modalities that the cohort has."""
+        names = modalities_of(prepared, settings)
+        return [{"pair": [m, n]} for i, m in enumerate(names) for n in names[i + 1 :]]
+
+    def __init__(self, settings: PairwiseSettings, prepared: Prepared, target: dict[str, Any]):
+        self.settings, self.prepared = settings, prepared
+        self.pair = pair = tuple(target["pair"])
         self.directions = {f"{m}_to_{n}": (m, n) for m, n in (pair, pair[::-1])}
-        partition = settings.training.partition
-        self.visits = prepared.visits("train", partition, pair)
+        partition = settings.study.partition
+        self.visits = training_visits(prepared, settings, pair)
         self.count = pipeline.count_slices(self.visits)
         prepared.visits("test", partition, pair)  # that there are none should not come out after the training
         self.validation = quality.load_pairs(prepared, "validation", partition, pair)
 
-    def build(self) -> gan.PairwiseGAN:
+    @property
+    def training(self) -> PairwiseTraining:
+        return self.settings.training
+
+    @property
+    def stages(self) -> "tuple[PairwiseTask]":
+        """A GAN is trained in one go."""
+        return (self,)
+
+    @property
+    def epochs(self) -> int:
+        return self.training.epochs
+
+    def describe(self) -> str:
+        case = f"; case b leaves {self.count} slices to train on" if self.settings.study.case == "b" else ""
+        return describe(self.prepared, self.settings.study.partition, self.pair) + case
+
+    def build(self, checkpoints: Path | None = None) -> gan.PairwiseGAN:
         """The compiled model; call it inside the strategy's scope."""
         self.model = gan.build(self.pair, self.settings)
         self.translators = dict(
@@ -60,12 +109,6 @@ class PairwiseTask:
         """Slice pairs of the same patient (Algorithm 1, step 1), as `PairwiseGAN` takes them."""
         training = self.settings.training
         m, n = self.pair
-        background = tf.constant([0, 0, 0], tf.int32)
-
-        def augment(example, seed):
-            channels = tf.concat([tf.cast(example[name], tf.int32) for name in (m, n, "segmentation")], axis=-1)
-            moved = flip_and_shift(channels, seed, training.flip, training.shift, background)
-            return {m: moved[..., 0:1], n: moved[..., 1:2], "segmentation": moved[..., 2:3]}
 
         def finish(batch):
             tumour = tf.cast(batch["segmentation"] > 0, tf.float32)
@@ -80,7 +123,7 @@ class PairwiseTask:
             skip=position.step,
             # A batch smaller than the others cannot be shared out evenly over replicas.
             drop_remainder=replicas > 1,
-            augment=augment if training.flip or training.shift else None,
+            augment=augmentation.moving((m, n, "segmentation"), training.flip, training.shift),
             finish=finish,
         )
 
@@ -144,7 +187,7 @@ class PairwiseTask:
             with written_aside(folder / "generators" / f"{direction}.keras") as aside:
                 generator.save(aside)
             self.translators[direction] = quality.translator(generator)
-        test = quality.load_pairs(self.prepared, "test", self.settings.training.partition, self.pair)
+        test = quality.load_pairs(self.prepared, "test", self.settings.study.partition, self.pair)
         by_subset = {"validation": self.measures(self.validation), "test": self.measures(test)}
         metrics = {
             direction: {subset: quality.summary(values[direction]) for subset, values in by_subset.items()}

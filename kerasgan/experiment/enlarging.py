@@ -1,0 +1,130 @@
+"""`enlarge`: trained pairwise GANs to an enlarged training set."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import keras
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from kerasgan.data.prepare import open_prepared
+from kerasgan.errors import UserError
+from kerasgan.experiment.runs import Run, pair_runs
+from kerasgan.files import remove, write_text, written_aside
+from kerasgan.papers.pairwise import enlarging
+from kerasgan.papers.pairwise.cases import modalities_of, removed_scans
+from kerasgan.papers.pairwise.enlarging import Enlarged, EnlargedManifest, Generator
+from kerasgan.papers.pairwise.quality import translator
+
+
+def enlarge(
+    group: str | Path,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+    case: str | None = None,
+    force: bool = False,
+    quiet: bool = False,
+) -> Enlarged:
+    """Make the synthetic patients of a case (Ge 2020, Figure 6) into the new folder `out`.
+
+    Args:
+        group: the folder of a finished `--pair all`, or of runs that cover the pairs needed. Partition, case and seeds
+            are those of the runs.
+        out: the folder to write; one with other content is refused.
+        data: the prepared folder, which must be the one that the runs were trained on; None: that one.
+        case: refuse runs of the other case.
+        force: replace an enlarged set in `out`.
+        quiet: no progress bar.
+
+    A GAN that has seen a validation or test patient of the split, or a scan that case b takes away, is refused.
+    """
+    group, out, runs = Path(group), Path(out), pair_runs(Path(group))
+    first = next(iter(runs.values()))
+    settings = first.settings
+    if case is not None and case != settings.study.case:
+        raise UserError(
+            f"{first.folder} was trained for case {settings.study.case}: train the GANs of case {case} with --set "
+            f"study.case={case}, since in case b they must not see the scans that it takes away"
+        )
+    prepared = open_prepared(Path(data or first.data), settings.data, settings.split)
+    for run in runs.values():
+        _refuse_other_patients(run, prepared, first)
+    if out.exists() and (not force or not _is_enlarged(out)):
+        raise UserError(
+            f"{out} exists; give another --out" + (", or --force to replace it" if _is_enlarged(out) else "")
+        )
+    plans, names = enlarging.plan(prepared, settings), modalities_of(prepared, settings)
+    wanted = enlarging.directions(plans)
+    if lacking := sorted({"-".join(sorted(pair)) for pair in wanted if frozenset(pair) not in runs}):
+        raise UserError(f"{group} has no finished run of {', '.join(lacking)}; train it with `kerasgan train pairwise`")
+    files = {(m, n): runs[frozenset((m, n))].folder / "generators" / f"{m}_to_{n}.keras" for m, n in wanted}
+    load = cache(lambda path: translator(keras.saving.load_model(path, compile=False, safe_mode=True)))
+    # BLAS's threads would compete with TensorFlow's.
+    with written_aside(out) as aside, threadpool_limits(1, "blas"):
+        made = enlarging.enlarge(prepared, plans, {pair: load(path) for pair, path in files.items()}, names, aside)
+        visits = list(tqdm(made, total=len(plans), desc="enlarge", unit="patient", disable=quiet))
+        manifest = EnlargedManifest(
+            format=enlarging.FORMAT,
+            kind="enlarged",
+            origin=prepared.manifest.origin,
+            case=settings.study.case,
+            partition=settings.study.partition,
+            data=prepared.hash,
+            slicing=prepared.manifest.slicing,
+            modalities=list(names),
+            removed=removed_scans(prepared, settings),
+            generators={
+                f"{m}_to_{n}": Generator(
+                    run=runs[frozenset((m, n))].folder.resolve().name,
+                    sha256=_sha256(path),
+                )
+                for (m, n), path in files.items()
+            },
+            visits=visits,
+        )
+        write_text(aside / "manifest.json", manifest.model_dump_json(indent=1))
+        remove(out)
+    return enlarging.open_enlarged(out)
+
+
+def is_current(out: Path, group: Path) -> bool:
+    """Whether an enlarged set is there, whole, and made by the generators of a group of runs as they are now."""
+    if not _is_enlarged(out):
+        return False
+    runs, manifest = pair_runs(group), enlarging.open_enlarged(out).manifest
+    first = next(iter(runs.values()))
+    study = first.settings.study
+    return (manifest.data, manifest.case, manifest.partition) == (first.data_hash, study.case, study.partition) and all(
+        frozenset(direction.split("_to_")) in runs
+        and _sha256(runs[frozenset(direction.split("_to_"))].folder / "generators" / f"{direction}.keras")
+        == made.sha256
+        for direction, made in manifest.generators.items()
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _refuse_other_patients(run: Run, prepared, first: Run) -> None:
+    """A GAN may have seen the training patients of this split and case alone."""
+    if run.data_hash != prepared.hash:
+        raise UserError(
+            f"{run.folder} was trained on {run.data}, whose split is not that of {prepared.folder}: it may have seen "
+            "validation or test patients; train it on this data"
+        )
+    if run.settings.study != first.settings.study:
+        raise UserError(
+            f"{run.folder} and {first.folder} were trained for different sets (study: {run.settings.study} and "
+            f"{first.settings.study}); a GAN of another partition has seen validation or test patients of this one"
+        )
+
+
+def _is_enlarged(folder: Path) -> bool:
+    try:
+        enlarging.open_enlarged(folder)
+    except UserError:
+        return False
+    return True
