@@ -11,9 +11,9 @@ import numpy as np
 from kerasgan.data.cohort import Cohort, Visit
 from kerasgan.data.modalities import DISPLAY, MODALITIES, SEGMENTATION
 from kerasgan.data.settings import SliceSettings, SplitSettings
-from kerasgan.data.slices import select
+from kerasgan.data.slices import refuse_other_views, select
 from kerasgan.data.splits import partition_patients, stratify
-from kerasgan.data.volumes import Volume, disagreement, labels_of, read_each
+from kerasgan.data.volumes import Volume, disagreement, is_planar, labels_of, read_each
 from kerasgan.errors import UserError
 from kerasgan.threads import thread_pool
 
@@ -169,17 +169,18 @@ def _segmentation_errors(volume: Volume, slicing: SliceSettings | None) -> list[
         return [str(error)]
     if not labels.any():
         return [f"the segmentation is empty (every voxel is 0): {volume.source}"]
-    return _selection_errors(labels, slicing) if slicing else []
+    return _selection_errors(labels, volume.source, slicing) if slicing else []
 
 
-def _selection_errors(labels: np.ndarray, slicing: SliceSettings) -> list[str]:
+def _selection_errors(labels: np.ndarray, source: str, slicing: SliceSettings) -> list[str]:
     errors = []
     for view in slicing.views:
         try:
+            refuse_other_views(source, slicing)
             select(labels, view, slicing)
         except UserError as error:
             errors.append(str(error))
-    return errors
+    return list(dict.fromkeys(errors))
 
 
 def _check_intensities(name: str, volume: Volume) -> tuple[list[str], list[str]]:
@@ -196,6 +197,8 @@ def _check_intensities(name: str, volume: Volume) -> tuple[list[str], list[str]]
 
 def _spacing_notes(name: str, volume: Volume) -> list[str]:
     sides = volume.geometry.spacing
+    if is_planar(volume.source):
+        return [f"{_label(name)} is a stack of 2-D images: their size in mm is taken for 1 x 1"]
     if max(sides) > THICK or max(sides) > ANISOTROPIC * min(sides):
         return [f"{_label(name)} has voxels of {' x '.join(f'{side:.3g}' for side in sides)} mm"]
     return []

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kerasgan.data.modalities import ALIASES, MODALITIES, SEGMENTATION, kind_of
-from kerasgan.data.volumes import split_source, volume_stem
+from kerasgan.data.volumes import files_of, is_planar, split_source, volume_stem
 from kerasgan.errors import UserError, nearest
 from kerasgan.files import write_text
 
@@ -250,7 +250,7 @@ def _absolute(source: str, folder: Path, must_exist: bool) -> str:
     """A cell's source with an absolute path; with `must_exist`, UserError if there is no such file."""
     file, channel = split_source(source)
     absolute = os.path.abspath(folder / file)
-    if must_exist and not os.path.isfile(absolute):
+    if must_exist and not (is_planar(absolute) and files_of(absolute)) and not os.path.isfile(absolute):
         raise UserError(f"no such file: {source} (relative paths start at the CSV's folder)")
     return absolute if channel is None else f"{absolute}#{channel}"
 

@@ -5,6 +5,7 @@ enhancing tumour (3 from 2023 on), the Decathlon's Task01 1 oedema, 2 non-enhanc
 share, and what this package uses, is tumour = label > 0.
 """
 
+import csv
 import json
 import os
 import re
@@ -12,6 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from kerasgan.data import images
 from kerasgan.data.cohort import Cohort, Visit, merge_labels, write_cohort
 from kerasgan.data.modalities import MODALITIES, SEGMENTATION, canonical, kind_of_file
 from kerasgan.data.volumes import volume_stem
@@ -21,6 +25,8 @@ EXPECTED = {
     "brats": "a folder per patient with files such as NAME_t1ce.nii.gz or NAME-t1c.nii.gz, as in BraTS 2013 to 2024",
     "msd": "dataset.json, 4-D files in imagesTr/, labelsTr/, as in Task01 of the Medical Segmentation Decathlon",
     "tcga": "files such as TCGA-02-0003_1997.06.08_t1Gd.nii.gz, as in the TCIA release of Bakas et al. 2017",
+    "lgg_slices": "a folder per patient and date with 2-D images (TCGA_CS_4941_19960909_11.tif: T1, FLAIR, T1e) and "
+    "masks (..._11_mask.tif), as in the LGG Segmentation set of Buda et al. 2019",
     "phantom": "phantom.json, labels.csv and a folder per patient, as `kerasgan phantom` writes them",
 }
 
@@ -32,6 +38,9 @@ _VISIT_NAMES = (
 )
 _TCGA = re.compile(r"(?P<patient>TCGA-\w{2}-\w{4})_(?P<visit>\d{4}\.\d{2}\.\d{2})_(?P<rest>.+)", re.IGNORECASE)
 _GRADES = ("HGG", "LGG")
+_LGG_FOLDER = re.compile(r"TCGA_(?P<site>\w{2})_(?P<id>\w{4})_(?P<date>\d{8})")
+_NO_LABELS = ("folder", "case", "tumour_slices", "pre_contrast", "post_contrast")  # of its table: ids, what is there
+_LGG_CHANNELS = ("t1", "flair", "t1e")  # in the order of the colours: pre-contrast, FLAIR, post-contrast
 
 Key = tuple[str, str]  # patient, visit
 
@@ -140,10 +149,50 @@ def index_phantom(folder: Path) -> Cohort:
     return replace(cohort, origin=origin)
 
 
+def index_lgg_slices(folder: Path) -> Cohort:
+    """TCGA-LGG as 2-D images (Buda et al. 2019, 10.1016/j.compbiomed.2019.05.002): axial slices, a mask each.
+
+    Channels are T1, FLAIR and T1e. Where a sequence was not acquired, its channel repeats FLAIR: it is left out. The
+    columns of a labels.csv beside the folders, with a column `folder`, become labels.
+    """
+    labels = _labels_by_folder(folder / "labels.csv")
+    visits = []
+    for path in sorted(path for path in folder.iterdir() if _LGG_FOLDER.fullmatch(path.name)):
+        match, stem = _LGG_FOLDER.fullmatch(path.name), path / path.name
+        pattern, mask = f"{stem}_*[0-9].tif", f"{stem}_*_mask.tif"
+        if len(images.files_of(pattern)) != len(images.files_of(mask)):
+            raise UserError(f"{path} has another number of images than of masks: copy the folder again")
+        voxels = images.read_stack(pattern)
+        if voxels.ndim != 4 or voxels.shape[3] != len(_LGG_CHANNELS):
+            raise UserError(f"{path}: expected images of {len(_LGG_CHANNELS)} channels ({', '.join(_LGG_CHANNELS)})")
+        flair = _LGG_CHANNELS.index("flair")
+        there = {
+            name: f"{pattern}#{channel}"
+            for channel, name in enumerate(_LGG_CHANNELS)
+            if channel == flair or not np.array_equal(voxels[..., channel], voxels[..., flair])
+        }
+        patient = "-".join(("TCGA", match["site"], match["id"]))
+        ordered = {name: there[name] for name in MODALITIES if name in there}
+        visits.append(Visit(patient, match["date"], ordered, mask, labels.get(path.name, {})))
+    return _cohort(visits, f"TCGA-LGG, 2-D axial slices in {folder.name}", "lgg_slices", folder)
+
+
+def _labels_by_folder(table: Path) -> dict[str, dict[str, str]]:
+    """The rows of a labels.csv by their folder; none if there is no such file."""
+    if not table.is_file():
+        return {}
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    if rows and "folder" not in rows[0]:
+        raise UserError(f"{table} has no column 'folder', which says whose labels a row holds: add it")
+    return {row["folder"]: {name: row[name] for name in row if row[name] and name not in _NO_LABELS} for row in rows}
+
+
 INDEXERS: dict[str, Callable[[Path], Cohort]] = {
     "brats": index_brats,
     "msd": index_msd,
     "tcga": index_tcga,
+    "lgg_slices": index_lgg_slices,
     "phantom": index_phantom,
 }
 
@@ -158,6 +207,9 @@ def _fitting(folder: Path) -> Iterator[str]:
         return
     if (folder / "imagesTr").is_dir():
         yield "msd"
+        return
+    if any(_LGG_FOLDER.fullmatch(path.name) and any(path.glob("*_mask.tif")) for path in folder.iterdir()):
+        yield "lgg_slices"
         return
     stems = [volume_stem(path.name) or "" for path in _volumes(folder)]
     if any(_TCGA.fullmatch(stem) for stem in stems):

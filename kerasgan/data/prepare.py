@@ -25,13 +25,13 @@ from kerasgan.data import records, slices
 from kerasgan.data.cohort import Cohort, Visit
 from kerasgan.data.settings import SliceSettings, SplitSettings
 from kerasgan.data.splits import SUBSETS, check_disjoint, partition_patients, stratify
-from kerasgan.data.volumes import Volume, labels_of, read_volumes, split_source
+from kerasgan.data.volumes import Volume, files_of, labels_of, read_volumes, split_source
 from kerasgan.errors import UserError
 from kerasgan.files import remaining, write_text
 from kerasgan.settings import Section, differences, flat, validate
 from kerasgan.threads import thread_pool
 
-FORMAT = 1
+FORMAT = 2
 
 
 class PreparedVisit(Section):
@@ -232,6 +232,7 @@ def prepare_slices(
     ranges = {name: slices.intensity_range(volume.data, settings.percentiles) for name, volume in volumes.items()}
     spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
     pieces = []
+    slices.refuse_other_views(first.source, settings)
     for view in settings.views:
         chosen = slices.select(segmentation, view, settings)
         if not chosen:
@@ -296,13 +297,14 @@ def _is_whole(folder: Path, visit: PreparedVisit) -> bool:
 def _fingerprint(sources: dict[str, str], settings: SliceSettings) -> str:
     digest = hashlib.sha256(f"{FORMAT} {settings.model_dump_json()}".encode())
     for name, source in sorted(sources.items()):
-        path, channel = split_source(source)
-        try:
-            with open(path, "rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}; index the cohort again") from None
-        digest.update(f"{name} {channel} {content}".encode())
+        _, channel = split_source(source)
+        for path in files_of(source):
+            try:
+                with open(path, "rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise UserError(f"{path}: {error.strerror}; index the cohort again") from None
+            digest.update(f"{name} {channel} {content}".encode())
     return digest.hexdigest()
 
 

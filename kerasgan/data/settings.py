@@ -39,7 +39,8 @@ class SplitSettings(Section):
     train: Fraction
     validation: Fraction
     test: Fraction
-    partitions: Annotated[int, Field(ge=1)]  # random re-partitions, numbered from 1
+    scheme: Literal["random", "folds"]  # each partition drawn anew, or every patient tested in one of them
+    partitions: Annotated[int, Field(ge=1)]  # numbered from 1
     stratify: str | None  # label column whose classes keep their shares, where the cohort has it
     seed: Annotated[int, Field(ge=0)]
 
@@ -47,6 +48,8 @@ class SplitSettings(Section):
     def _whole(self) -> "SplitSettings":
         if abs(self.train + self.validation + self.test - 1) > 1e-6:
             raise ValueError("train, validation and test must add up to 1")
+        if self.scheme == "folds" and abs(self.test * self.partitions - 1) > 1e-6:
+            raise ValueError("scheme folds tests every patient once, so test must be 1 / partitions")
         return self
 
 

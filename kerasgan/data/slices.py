@@ -11,6 +11,7 @@ import numpy as np
 from skimage.transform import resize
 
 from kerasgan.data.settings import SliceSettings
+from kerasgan.data.volumes import is_planar
 from kerasgan.errors import UserError
 
 # Order of the volume's axes in a stack of slices: (slice, row, column).
@@ -47,6 +48,15 @@ def normalise(intensities: np.ndarray, low: float, high: float) -> np.ndarray:
     if low < 0:  # z-scored images, in whose range the background would be grey
         scaled[voxels == 0] = 0
     return scaled
+
+
+def refuse_other_views(source: str, settings: SliceSettings) -> None:
+    """2-D images are axial slices: cutting them along other views is a `UserError`."""
+    if is_planar(source) and set(settings.views) != {"axial"}:
+        raise UserError(
+            f"{source} are axial 2-D images, which cannot be cut into {' and '.join(settings.views)} slices; give "
+            "--set data.views=[axial] (and, to use every one with tumour, --set data.selection=every_tumour)"
+        )
 
 
 def select(segmentation: np.ndarray, view: str, settings: SliceSettings) -> list[int]:

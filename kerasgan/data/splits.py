@@ -14,15 +14,19 @@ Partition = dict[str, list[str]]
 
 
 def partition_patients(classes: Mapping[str, str], settings: SplitSettings) -> list[Partition]:
-    """`settings.partitions` random partitions of patients into train, validation and test, class by class.
+    """`settings.partitions` partitions of patients into train, validation and test, class by class.
 
     `classes` maps a patient to the class whose shares are kept (one class for all: no stratification). Validation and
     test get their share rounded up, training the rest: with 55 and 112 patients and 60/20/20 this gives 33/66, 11/23
     and 11/23, the counts of Ge 2020, Table 1(b). Partition k depends on the seed and k alone.
+
+    With the scheme "folds", partition k tests the k-th of as many folds (k-fold cross-validation): each patient once.
     """
     members: dict[str, list[str]] = {}
     for patient in sorted(classes):
         members.setdefault(classes[patient], []).append(patient)
+    if settings.scheme == "folds":
+        return _folds(members, settings)
     return [
         _draw(members, settings, np.random.default_rng([settings.seed, number]))
         for number in range(1, settings.partitions + 1)
@@ -61,6 +65,30 @@ def _draw(members: Mapping[str, list[str]], settings: SplitSettings, rng: np.ran
         partition["test"] += shuffled[validation : validation + test]
         partition["train"] += shuffled[validation + test :]
     return {subset: sorted(patients) for subset, patients in partition.items()}
+
+
+def _folds(members: Mapping[str, list[str]], settings: SplitSettings) -> list[Partition]:
+    """Partition k tests fold k; its validation patients are the first of the folds after it, in a circle."""
+    partitions: list[Partition] = [{subset: [] for subset in SUBSETS} for _ in range(settings.partitions)]
+    rng, dealt = np.random.default_rng(settings.seed), 0
+    for name, patients in sorted(members.items()):
+        validation = math.ceil(settings.validation * len(patients) - 1e-9)
+        largest = -(-len(patients) // settings.partitions)
+        if len(patients) < settings.partitions or validation + largest >= len(patients):
+            raise UserError(
+                f"{len(patients)} patients of class {name!r} are too few for {settings.partitions} folds; add patients, "
+                "or lower split.partitions"
+            )
+        shuffled = [patients[i] for i in rng.permutation(len(patients))]
+        # Dealt like cards, on from where the class before ended, so that folds of all classes differ by one at most.
+        folds = [shuffled[(k - dealt) % settings.partitions :: settings.partitions] for k in range(settings.partitions)]
+        dealt += len(patients)
+        for k, partition in enumerate(partitions):
+            rest = [patient for fold in (*folds[k + 1 :], *folds[:k]) for patient in fold]
+            partition["test"] += folds[k]
+            partition["validation"] += rest[:validation]
+            partition["train"] += rest[validation:]
+    return [{subset: sorted(patients) for subset, patients in partition.items()} for partition in partitions]
 
 
 def check_disjoint(partition: Partition, where: str) -> None:

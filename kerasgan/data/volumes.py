@@ -1,7 +1,7 @@
 """Volumes from NIfTI (and MetaImage) files as arrays with RAS+ axes, and back onto the source's grid.
 
 A *source* is a path, or ``path#2`` for channel 2 (from 0) of a 4-D file such as those of the Medical Segmentation
-Decathlon. Nibabel reads headers and orientations; ISA-L inflates ``.nii.gz`` in one call, whose bytes the array then
+Decathlon, or a pattern of 2-D images (see `images`). Nibabel reads headers and orientations; ISA-L inflates ``.nii.gz`` in one call, whose bytes the array then
 views: reorientation is a matter of strides, so nothing is copied. 240 x 240 x 155 int16 takes about 10 ms on one core,
 nibabel's ``get_fdata`` about 60 ms.
 """
@@ -23,7 +23,7 @@ from nibabel import orientations
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike
 
-from kerasgan.data import metaimage
+from kerasgan.data import images, metaimage
 from kerasgan.errors import UserError
 from kerasgan.files import written_aside
 
@@ -32,6 +32,7 @@ CORNER_TOLERANCE = 0.1  # mm; grids of one patient differ by rounding (float32 q
 _LARGEST_HEADER = 540  # bytes, NIfTI-2
 _LARGEST_DEFLATE_RATIO = 1032  # of the format, RFC 1951: 258 bytes from 2 bits
 _RAS = orientations.axcodes2ornt("RAS")
+_UNKNOWN_SPACING = np.eye(4)  # of 2-D images: as if voxels were cubes of 1 mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,12 +156,25 @@ def disagreement(first: Volume, second: Volume) -> str | None:
 def read_geometry(source: str | Path) -> Geometry:
     """The stored grid of a source from its header alone."""
     path, channel = split_source(source)
+    if images.is_pattern(path):
+        return read_volume(source).geometry
     if _suffix(path) == ".mha":
         shape, affine = metaimage.read_header(path)
     else:
         header = _header(_read_header(path), path)
         shape, affine = header.shape, header.affine
     return _geometry(_spatial(shape, channel, str(source)), affine, str(source))
+
+
+def is_planar(source: str | Path) -> bool:
+    """Whether a source is a stack of 2-D images: axial slices whose distance is unknown, cut no other way."""
+    return images.is_pattern(source)
+
+
+def files_of(source: str | Path) -> list[Path]:
+    """The files that a source is read from."""
+    path, _ = split_source(source)
+    return images.files_of(path) if images.is_pattern(path) else [path]
 
 
 def write_volume(path: str | Path, data: np.ndarray, like: Geometry, dtype: DTypeLike) -> None:
@@ -204,10 +218,13 @@ def volume_stem(name: str) -> str | None:
 
 
 def _suffix(path: Path) -> str:
+    if images.is_pattern(path):
+        return path.suffix.lower()
     stem = volume_stem(path.name)
     if stem is None:
         raise UserError(
-            f"{path} is no volume: expected a name that ends with {', '.join(SUFFIXES)}, or one with #channel"
+            f"{path} is no volume: expected a name that ends with {', '.join(SUFFIXES)}, one with #channel, or a pattern of "
+            "2-D images such as P01_*.png"
         )
     return path.name[len(stem) :].lower()
 
@@ -220,6 +237,8 @@ def _attempt(path: Path) -> _Stored | UserError:
 
 
 def _decode(path: Path) -> _Stored:
+    if images.is_pattern(path):
+        return _Stored(images.read_stack(path), _UNKNOWN_SPACING, slope=1.0, intercept=0.0)
     if _suffix(path) == ".mha":
         voxels, affine = metaimage.read(path)
         return _Stored(voxels, affine, slope=1.0, intercept=0.0)

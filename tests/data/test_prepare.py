@@ -239,7 +239,7 @@ def test_a_leak_in_the_manifest_is_an_error(cohort, tmp_path):
     ("spoil", "message"),
     [
         (lambda out: (out / "manifest.json").write_text("{"), "not readable as JSON"),
-        (lambda out: (out / "manifest.json").write_text('{"format": 99}'), "expected a manifest of format 1"),
+        (lambda out: (out / "manifest.json").write_text('{"format": 99}'), "expected a manifest of format 2"),
         (
             lambda out: next((out / "shards").iterdir()).unlink(),
             r"the shard of .* is missing or cut short \(1 in all\)",

@@ -1,12 +1,13 @@
 import pytest
 
 from kerasgan.data.settings import SplitSettings
-from kerasgan.data.splits import check_disjoint, partition_patients
+from kerasgan.data.splits import SUBSETS, check_disjoint, partition_patients
 from kerasgan.errors import UserError
 
 
 def settings(**changes):
-    return SplitSettings(**dict(train=0.6, validation=0.2, test=0.2, partitions=5, stratify="idh", seed=1) | changes)
+    shares = dict(train=0.6, validation=0.2, test=0.2)
+    return SplitSettings(**dict(shares, scheme="random", partitions=5, stratify="idh", seed=1) | changes)
 
 
 def test_counts_of_ge_2020_table_1b():
@@ -48,3 +49,31 @@ def test_a_leak_is_an_error_that_names_the_patient():
 def test_fractions_must_add_up():
     with pytest.raises(ValueError, match="add up to 1"):
         settings(test=0.3)
+
+
+def test_folds_test_every_patient_once_and_share_out_each_class():
+    classes = {f"p{i:03}": "mutant" if i < 23 else "wildtype" for i in range(64)}
+    partitions = partition_patients(classes, settings(scheme="folds"))
+    tested = [patient for partition in partitions for patient in partition["test"]]
+    assert sorted(tested) == sorted(classes)
+    for partition in partitions:
+        check_disjoint(partition, "folds")
+        assert sorted(p for subset in SUBSETS for p in partition[subset]) == sorted(classes)
+        assert sum(classes[p] == "mutant" for p in partition["test"]) in (4, 5)
+        assert len(partition["test"]) in (12, 13), "sizes differ by one at most"
+        assert sum(classes[p] == "mutant" for p in partition["validation"]) == 5
+    assert partitions == partition_patients(classes, settings(scheme="folds"))
+    assert partitions != partition_patients(classes, settings(scheme="folds", seed=2))
+
+
+def test_random_partitions_are_what_they_were():
+    classes = {f"p{i}": "a" for i in range(6)}
+    (first, *_) = partition_patients(classes, settings())
+    assert first == {"train": ["p2", "p5"], "validation": ["p1", "p4"], "test": ["p0", "p3"]}
+
+
+def test_folds_need_their_share_and_enough_patients():
+    with pytest.raises(ValueError, match="test must be 1 / partitions"):
+        settings(scheme="folds", test=0.3, train=0.5)
+    with pytest.raises(UserError, match="4 patients of class 'a' are too few for 5 folds"):
+        partition_patients({f"p{i}": "a" for i in range(4)}, settings(scheme="folds"))

@@ -39,7 +39,9 @@ def autoencoder(size: int, channels: int, settings: AutoencoderSettings) -> Mode
         count, stride = settings.filters[i - 1], settings.strides[i]
         x = layers.Conv2DTranspose(count, KERNEL, stride, padding="same", activation="relu", name=f"deconv{i + 1}")(x)
     # Float32 also under mixed precision.
-    x = layers.Conv2DTranspose(channels, KERNEL, settings.strides[0], padding="same", dtype="float32", name="deconv1")(x)
+    x = layers.Conv2DTranspose(channels, KERNEL, settings.strides[0], padding="same", dtype="float32", name="deconv1")(
+        x
+    )
     return Model(image, layers.Activation("tanh", dtype="float32", name="tanh")(x), name="autoencoder")
 
 
@@ -80,9 +82,7 @@ def train_autoencoder(
             own.seed,
             first_epoch=position.epoch,
             skip=position.step,
-            finish=lambda batch: {
-                "image": tf.concat([records.to_signed(batch[name]) for name in modalities], axis=-1)
-            },
+            finish=lambda batch: {"image": tf.concat([records.to_signed(batch[name]) for name in modalities], axis=-1)},
         )
 
     bar = [] if quiet else [Progress(own.epochs, steps, {"loss": "loss"}, "autoencoder")]
