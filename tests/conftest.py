@@ -32,7 +32,7 @@ def make_patient(folder: Path, name: str, seed: int, missing: tuple[str, ...] = 
     texture = 300 + 150 * np.sin(4 * x + seed) * np.cos(3 * y) + 50 * z
     images = {
         "t1": texture - 80 * tumour,
-        "t1ce": texture + (250 if enhancing else -100) * tumour,
+        "t1ce": texture + (500 if enhancing else -150) * tumour,
         "t2": 800 - texture + 200 * tumour,
         "flair": 600 - 0.5 * texture + 300 * tumour,
     }

@@ -20,11 +20,12 @@ from kerasgan.threads import thread_pool
 THICK = 3.0  # mm; BraTS has 1 mm, 2-D clinical protocols 5 mm and more
 ANISOTROPIC = 2.0  # longest over shortest side of a voxel
 LARGEST_LABEL = 4  # of BraTS' segmentations
+LEAST_BACKGROUND = 0.2  # of an image's voxels; of an ellipsoid's bounding box 0.48 are outside
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about one visit (by name): an error would make training fail, a note is for the eye."""
+    """One sentence about one visit (by name) or about all: an error makes `prepare` fail, a note is for the eye."""
 
     visit: str
     severity: Literal["error", "note"]
@@ -51,7 +52,7 @@ def check_cohort(
     Errors: unreadable, truncated or not 3-D files, NaN or infinite voxels, shapes or affines that differ within a
     visit, constant images, a segmentation that is empty, not whole-numbered, or missing while other visits have one, a
     file used twice. Notes: a modality or a segmentation is missing, an orientation that most do not have, thick or long
-    voxels, negative intensities, an image that looks like a label map.
+    voxels, negative intensities, a background that is not 0, an image that looks like a label map, 2-D images.
     """
     expected = _expected(cohort)
     used_twice = _used_twice(cohort)
@@ -74,7 +75,23 @@ def check_cohort(
             for name, orientation in read.orientations.items()
             if orientation != usual[0][0]
         ]
-    return findings + (_split_errors(cohort, splitting) if splitting else [])
+    return findings + _planar_findings(cohort, slicing) + (_split_errors(cohort, splitting) if splitting else [])
+
+
+def _planar_findings(cohort: Cohort, slicing: SliceSettings | None) -> list[Finding]:
+    """One note on all 2-D images, and an error if they would have to be cut along other views."""
+    first = [next(filter(is_planar, _sources(visit).values()), None) for visit in cohort.visits]
+    planar = [source for source in first if source]
+    if not planar:
+        return []
+    message = f"{len(planar)} of {len(first)} visits, whose voxels count as 1 x 1 x 1 mm since their size is unknown"
+    findings = [Finding("2-D images", "note", message)]
+    try:
+        if slicing:
+            refuse_other_views(planar[0], slicing)
+    except UserError as error:
+        findings.append(Finding("2-D images", "error", str(error)))
+    return findings
 
 
 def _split_errors(cohort: Cohort, splitting: SplitSettings) -> list[Finding]:
@@ -147,6 +164,7 @@ def _check_visit(visit: Visit, slicing: SliceSettings | None) -> _Read:
             errors += image_errors
             notes += image_notes
         notes += _spacing_notes(name, volume)
+    notes += _background_notes(volumes)
     if slicing and slicing.selection != "range" and visit.segmentation is None:
         errors.append("there is no segmentation, by which the slices are selected (or set data.selection=range)")
     findings = [Finding(visit.name, "error", text) for text in errors] + [Finding(visit.name, "note", t) for t in notes]
@@ -175,12 +193,13 @@ def _segmentation_errors(volume: Volume, slicing: SliceSettings | None) -> list[
 def _selection_errors(labels: np.ndarray, source: str, slicing: SliceSettings) -> list[str]:
     errors = []
     for view in slicing.views:
+        if view != "axial" and is_planar(source):
+            continue
         try:
-            refuse_other_views(source, slicing)
             select(labels, view, slicing)
         except UserError as error:
             errors.append(str(error))
-    return list(dict.fromkeys(errors))
+    return errors
 
 
 def _check_intensities(name: str, volume: Volume) -> tuple[list[str], list[str]]:
@@ -195,10 +214,23 @@ def _check_intensities(name: str, volume: Volume) -> tuple[list[str], list[str]]
     return [], []
 
 
+def _background_notes(volumes: Mapping[str, Volume]) -> list[str]:
+    """One note on all images of a visit whose background is not 0."""
+    filled = [
+        _label(name)
+        for name, volume in volumes.items()
+        if name != SEGMENTATION and np.count_nonzero(volume.data) > (1 - LEAST_BACKGROUND) * volume.data.size
+    ]
+    if not filled:
+        return []
+    return [
+        f"less than {LEAST_BACKGROUND:.0%} of {' and of '.join(filled)} is 0: what surrounds the head counts as brain "
+        "where it is not 0"
+    ]
+
+
 def _spacing_notes(name: str, volume: Volume) -> list[str]:
     sides = volume.geometry.spacing
-    if is_planar(volume.source):
-        return [f"{_label(name)} is a stack of 2-D images: their size in mm is taken for 1 x 1"]
     if max(sides) > THICK or max(sides) > ANISOTROPIC * min(sides):
         return [f"{_label(name)} has voxels of {' x '.join(f'{side:.3g}' for side in sides)} mm"]
     return []

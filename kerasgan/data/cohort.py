@@ -121,8 +121,9 @@ def merge_labels(cohort: Cohort, table: str | Path, columns: Sequence[str]) -> C
     """The cohort with label `columns` of a CSV or TSV, whose rows are found by patient (all visits share them).
 
     Ids stand in a column such as patient, case, subject, BraTS21ID or BraTS_2020_subject_ID (of several, the one that
-    fits most), else in the first. An id is the patient's or a visit's (``BraTS-GLI-00000-000``); where all are bare
-    numbers, as in the RSNA-ASNR-MICCAI 2021 table, they are the numbers at the end of the patients' ids.
+    fits most), else in the first. An id is the patient's or a visit's (``BraTS-GLI-00000-000``), with underscores for
+    dashes or the other way round (``TCGA_CS_4941``); where all are bare numbers, as in the RSNA-ASNR-MICCAI 2021 table,
+    they are the numbers at the end of the patients' ids.
     """
     source = _read_table(Path(table))
     for column in columns:
@@ -228,7 +229,7 @@ def _refuse_misspelt(column: str, path: Path) -> None:
 
 
 def _refuse_images(column: str, values: Iterable[str], path: Path) -> None:
-    image = next((value for value in values if volume_stem(value.split("#")[0])), None)
+    image = next((value for value in values if volume_stem(value.split("#")[0]) or is_planar(value)), None)
     if image:
         hint = nearest(column.lower(), (*MODALITIES, SEGMENTATION))
         raise UserError(f"{path}: column {column!r} holds images ({image}) but names no modality: {hint}")
@@ -250,7 +251,7 @@ def _absolute(source: str, folder: Path, must_exist: bool) -> str:
     """A cell's source with an absolute path; with `must_exist`, UserError if there is no such file."""
     file, channel = split_source(source)
     absolute = os.path.abspath(folder / file)
-    if must_exist and not (is_planar(absolute) and files_of(absolute)) and not os.path.isfile(absolute):
+    if must_exist and not all(map(os.path.isfile, files_of(absolute))):
         raise UserError(f"no such file: {source} (relative paths start at the CSV's folder)")
     return absolute if channel is None else f"{absolute}#{channel}"
 
@@ -279,11 +280,14 @@ def _labels_by_visit(
     numbers = _numbers(cohort) if all(row[key].isdecimal() for _, row in table.rows) else {}
     for _, row in table.rows:
         name = numbers.get(int(row[key]), row[key]) if numbers else row[key]
-        rows.setdefault(name, []).append({column: row[column] for column in columns if row[column]})
+        rows.setdefault(_dashed(name), []).append({column: row[column] for column in columns if row[column]})
     return {
-        visit.name: rows.get(visit.patient) or rows.get(f"{visit.patient}-{visit.visit}") or rows.get(visit.name, [])
-        for visit in cohort.visits
+        visit.name: rows.get(_dashed(visit.patient)) or rows.get(_dashed(visit.name), []) for visit in cohort.visits
     }
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _numbers(cohort: Cohort) -> dict[int, str]:

@@ -1,19 +1,22 @@
 """Slices kept as 2-D images: a pattern of PNG, TIFF or JPEG files stands for a volume, a slice per file.
 
 ``P01/P01_*[0-9].tif#2`` in a cohort's cell names the third colour channel of P01_1.tif, P01_2.tif, ..., P01_10.tif, in
-the order of the last number in their names. Such images are upright axial slices, as they are shown.
+the order of the last number in their names. Such images are upright axial slices, as they are shown. Only the last
+part of a pattern has wildcards; the folder's name is taken literally.
 """
 
 import re
-from glob import glob, has_magic
+from fnmatch import fnmatch
+from glob import has_magic
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from kerasgan.errors import UserError
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+_AS_RGB = ("P", "PA", "LA", "RGBA", "CMYK", "YCbCr")  # modes of Pillow that are neither grey nor RGB
 
 
 def is_pattern(source: str | Path) -> bool:
@@ -24,7 +27,10 @@ def is_pattern(source: str | Path) -> bool:
 
 def files_of(pattern: str | Path) -> list[Path]:
     """The images of a pattern, in the order of the last number in their names; none is a `UserError`."""
-    found = [Path(name) for name in glob(str(pattern))]
+    folder, name = Path(pattern).parent, Path(pattern).name
+    beside = folder.iterdir() if folder.is_dir() else ()
+    # Hidden files are macOS's ``._NAME.tif``.
+    found = [path for path in beside if fnmatch(path.name, name) and not path.name.startswith(".")]
     if not found:
         raise UserError(f"no file matches {pattern}: correct the pattern, or copy the images there")
     return sorted(found, key=lambda path: ([int(n) for n in re.findall(r"\d+", path.stem)][-1:], path.name))
@@ -48,17 +54,28 @@ def read_stack(pattern: str | Path) -> np.ndarray:
     return np.moveaxis(stacked, (0, 1, 2), (2, 1, 0))
 
 
+def one_channel(voxels: np.ndarray, source: str) -> np.ndarray:
+    """Voxels (x, y, z) of grey images, also of those kept as RGB with equal channels; UserError for other colours."""
+    if voxels.ndim == 3:
+        return voxels
+    if (voxels == voxels[..., :1]).all():
+        return voxels[..., 0]
+    last = voxels.shape[3] - 1
+    raise UserError(f"{source} are colour images: name the channel to read, {source}#0 to #{last}")
+
+
 def _read(path: Path) -> np.ndarray:
+    """Pixels (rows, columns) or (rows, columns, channels) as stored: 8 bits, 16 bits or float."""
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+            pages = getattr(image, "n_frames", 1)
+            pixels = np.asarray(image.convert("RGB") if image.mode in _AS_RGB else image)
+    # Of damaged files Pillow's parsers raise nearly anything.
+    except Exception as error:
         raise UserError(f"{path} cannot be read as an image ({error}): copy or download it again") from None
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8)
-    if pixels.ndim not in (2, 3):
-        raise UserError(f"{path} is {pixels.ndim}-D; a 2-D image is expected")
-    return pixels
+    if pages > 1:
+        raise UserError(f"{path} has {pages} pages: expected one slice per file, save them as images of their own")
+    return pixels.astype(np.uint8) if pixels.dtype == bool else pixels
 
 
 def _described(image: np.ndarray) -> str:

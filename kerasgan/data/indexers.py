@@ -160,8 +160,9 @@ def index_lgg_slices(folder: Path) -> Cohort:
     for path in sorted(path for path in folder.iterdir() if _LGG_FOLDER.fullmatch(path.name)):
         match, stem = _LGG_FOLDER.fullmatch(path.name), path / path.name
         pattern, mask = f"{stem}_*[0-9].tif", f"{stem}_*_mask.tif"
-        if len(images.files_of(pattern)) != len(images.files_of(mask)):
-            raise UserError(f"{path} has another number of images than of masks: copy the folder again")
+        named, masked = ({file.name for file in images.files_of(files)} for files in (pattern, mask))
+        if alone := sorted({name.replace(".tif", "_mask.tif") for name in named} ^ masked):
+            raise UserError(f"{path / alone[0]} or the image that it belongs to is missing: copy the folder again")
         voxels = images.read_stack(pattern)
         if voxels.ndim != 4 or voxels.shape[3] != len(_LGG_CHANNELS):
             raise UserError(f"{path}: expected images of {len(_LGG_CHANNELS)} channels ({', '.join(_LGG_CHANNELS)})")

@@ -202,7 +202,10 @@ class _Journal:
     def __init__(self, out: Path):
         self.path, self.manifest = out / "journal.jsonl", out / "manifest.json"
         self.lock = threading.Lock()
-        visits = list(_read_manifest(self.manifest).visits) if self.manifest.is_file() else []
+        visits: list[PreparedVisit] = []
+        if self.manifest.is_file():
+            with suppress(UserError):  # of a manifest that cannot be used, which gets this far with `force` only
+                visits += _read_manifest(self.manifest).visits
         if self.path.is_file():
             for line in self.path.read_text(encoding="utf-8").splitlines():
                 with suppress(ValueError):  # the line that a kill cut short
@@ -232,7 +235,8 @@ def prepare_slices(
     ranges = {name: slices.intensity_range(volume.data, settings.percentiles) for name, volume in volumes.items()}
     spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
     pieces = []
-    slices.refuse_other_views(first.source, settings)
+    for volume in volumes.values():
+        slices.refuse_other_views(volume.source, settings)
     for view in settings.views:
         chosen = slices.select(segmentation, view, settings)
         if not chosen:
@@ -326,9 +330,12 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); prepare the cohort again") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{path}: expected a manifest of format {FORMAT}; prepare the cohort again")
+        raise UserError(f"{path}: not readable as JSON ({error}); prepare the cohort again, with --force") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise UserError(
+            f"{path}: expected a manifest of format {FORMAT}, got {found}; prepare the cohort again, with --force"
+        )
     return validate(Manifest, content, str(path))
 
 
@@ -348,6 +355,8 @@ def describe(prepared: Prepared, partition: int = 1, modalities: tuple[str, ...]
     """One paragraph for the user: which data, how it is split, and what of it has all of the `modalities`."""
     manifest = prepared.manifest
     by = f"by patient and {manifest.stratified_by}" if manifest.stratified_by else "by patient, not stratified"
+    if manifest.splitting.scheme == "folds":
+        by += f", fold {partition} of {manifest.splitting.partitions}"
     parts = []
     for subset in SUBSETS:
         visits = prepared.visits(subset, partition, modalities)

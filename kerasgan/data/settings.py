@@ -9,6 +9,7 @@ from kerasgan.settings import Section
 View = Literal["axial", "coronal", "sagittal"]
 Modality = Literal["t1", "t1e", "t2", "flair"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+FOLD_TOLERANCE = 5e-4  # of a share written with three decimals: 0.333
 
 
 class SliceSettings(Section):
@@ -48,8 +49,11 @@ class SplitSettings(Section):
     def _whole(self) -> "SplitSettings":
         if abs(self.train + self.validation + self.test - 1) > 1e-6:
             raise ValueError("train, validation and test must add up to 1")
-        if self.scheme == "folds" and abs(self.test * self.partitions - 1) > 1e-6:
-            raise ValueError("scheme folds tests every patient once, so test must be 1 / partitions")
+        if self.scheme == "folds" and (self.partitions < 2 or abs(self.test - 1 / self.partitions) > FOLD_TOLERANCE):
+            raise ValueError(
+                "scheme folds tests every patient once, so there must be at least 2 partitions, and test must be 1 / "
+                f"partitions: {1 / self.partitions:.4g} for {self.partitions}, got {self.test}"
+            )
         return self
 
 

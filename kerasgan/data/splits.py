@@ -18,9 +18,11 @@ def partition_patients(classes: Mapping[str, str], settings: SplitSettings) -> l
 
     `classes` maps a patient to the class whose shares are kept (one class for all: no stratification). Validation and
     test get their share rounded up, training the rest: with 55 and 112 patients and 60/20/20 this gives 33/66, 11/23
-    and 11/23, the counts of Ge 2020, Table 1(b). Partition k depends on the seed and k alone.
+    and 11/23, the counts of Ge 2020, Table 1(b). UserError for too few patients of a class.
 
-    With the scheme "folds", partition k tests the k-th of as many folds (k-fold cross-validation): each patient once.
+    Scheme "random": partition k is drawn anew and depends on the seed and k alone. Scheme "folds": partition k tests
+    the k-th of as many folds (k-fold cross-validation), each patient once; folds differ by one patient at most, in all
+    and within a class.
     """
     members: dict[str, list[str]] = {}
     for patient in sorted(classes):
@@ -76,8 +78,8 @@ def _folds(members: Mapping[str, list[str]], settings: SplitSettings) -> list[Pa
         largest = -(-len(patients) // settings.partitions)
         if len(patients) < settings.partitions or validation + largest >= len(patients):
             raise UserError(
-                f"{len(patients)} patients of class {name!r} are too few for {settings.partitions} folds; add patients, "
-                "or lower split.partitions"
+                f"{len(patients)} patients of class {name!r} are too few for {settings.partitions} folds; add "
+                "patients, lower split.partitions (and raise split.test), or give --set split.stratify=null"
             )
         shuffled = [patients[i] for i in rng.permutation(len(patients))]
         # Dealt like cards, on from where the class before ended, so that folds of all classes differ by one at most.

@@ -1,8 +1,10 @@
 """Volumes from NIfTI (and MetaImage) files as arrays with RAS+ axes, and back onto the source's grid.
 
 A *source* is a path, or ``path#2`` for channel 2 (from 0) of a 4-D file such as those of the Medical Segmentation
-Decathlon, or a pattern of 2-D images (see `images`). Nibabel reads headers and orientations; ISA-L inflates ``.nii.gz`` in one call, whose bytes the array then
-views: reorientation is a matter of strides, so nothing is copied. 240 x 240 x 155 int16 takes about 10 ms on one core,
+Decathlon, or a pattern of 2-D images (see `images`), whose voxels count as cubes of 1 mm since their size is unknown.
+
+Nibabel reads headers and orientations; ISA-L inflates ``.nii.gz`` in one call, whose bytes the array then views:
+reorientation is a matter of strides, so nothing is copied. 240 x 240 x 155 int16 takes about 10 ms on one core,
 nibabel's ``get_fdata`` about 60 ms.
 """
 
@@ -223,8 +225,8 @@ def _suffix(path: Path) -> str:
     stem = volume_stem(path.name)
     if stem is None:
         raise UserError(
-            f"{path} is no volume: expected a name that ends with {', '.join(SUFFIXES)}, one with #channel, or a pattern of "
-            "2-D images such as P01_*.png"
+            f"{path} is no volume: expected a name that ends with {', '.join(SUFFIXES)}, one with #channel, or a "
+            "pattern of 2-D images such as P01_*.png"
         )
     return path.name[len(stem) :].lower()
 
@@ -318,9 +320,10 @@ def _header(content: bytes, path: Path) -> _Header:
 def _volume(stored: _Stored | UserError, channel: int | None, source: str) -> Volume:
     if isinstance(stored, UserError):
         raise stored
-    shape = _spatial(stored.voxels.shape, channel, source)
+    voxels = images.one_channel(stored.voxels, source) if channel is None and is_planar(source) else stored.voxels
+    shape = _spatial(voxels.shape, channel, source)
     geometry = _geometry(shape, stored.affine, source)
-    voxels = stored.voxels.reshape(shape, order="F") if channel is None else stored.voxels[..., channel]
+    voxels = voxels.reshape(shape, order="F") if channel is None else voxels[..., channel]
     data = _native(voxels, stored.slope, stored.intercept, source)
     to_ras = orientations.io_orientation(stored.affine)
     affine = stored.affine @ orientations.inv_ornt_aff(to_ras, shape)

@@ -9,6 +9,7 @@ STUDY/tables.md  table2.csv ... table6.csv  results.json  figure7.png
 """
 
 import csv
+import gc
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -114,6 +115,9 @@ def reproduce(
             click.echo(f"step {position} of {len(steps)}, {what}{': ' + state if state else ''}", err=True)
         if not state:
             act()
+            # The networks and graphs of dozens of runs would fill the memory.
+            keras.backend.clear_session()
+            gc.collect()
     if not dry_run:
         _write_tables(work, range(1, runs + 1), cases)
     return folder

@@ -11,13 +11,14 @@ load_tensorflow()  # before the modules below import it
 
 import tensorflow as tf  # noqa: E402
 
-from benchmarks import feeding, machine, prepare, step, translate  # noqa: E402
+from benchmarks import classifier, feeding, machine, prepare, step, translate  # noqa: E402
 from benchmarks.timing import Row  # noqa: E402
 from kerasgan.files import write_text  # noqa: E402
 from kerasgan.report.tables import markdown  # noqa: E402
 
 BENCHMARKS = {
     "step": step.rows,
+    "classifier": classifier.rows,
     "feeding": feeding.rows,
     "prepare": prepare.rows,
     "translate": translate.rows,

@@ -48,7 +48,7 @@ def pairwise_task(folder: Path, quick: bool) -> PairwiseTask:
     settings = settings_of("pairwise", overrides=overrides)
     cohort = phantoms.cohort(folder / "cohort", PATIENTS, GRID)
     prepared = prepare(cohort, folder / "prepared", settings.data, settings.split, quiet=True)
-    return PairwiseTask(settings, prepared, ("t1", "t1e"))
+    return PairwiseTask(settings, prepared, {"pair": ["t1", "t1e"]})
 
 
 def _steps(model: keras.Model, batches: Iterator, count: int) -> Callable[[], None]:

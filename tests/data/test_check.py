@@ -13,7 +13,9 @@ LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def image(seed=0, shape=SHAPE, dtype=np.int16):
-    return np.random.default_rng(seed).integers(0, 900, shape).astype(dtype)
+    data = np.random.default_rng(seed).integers(1, 900, shape).astype(dtype)
+    data[:3] = 0  # background
+    return data
 
 
 def labels(shape=SHAPE):
@@ -141,8 +143,12 @@ NOTES = {
         ["T1 has voxels of 1 x 1 x 5 mm", "FLAIR has voxels of 1 x 1 x 5 mm"],
     ),
     "negative": (
-        lambda p: p.save("t1", image() - image().min() - np.int16(5)),
+        lambda p: p.save("t1", image() - np.int16(5)),
         ["T1 has negative intensities (down to -5): 0 is"],
+    ),
+    "skull, noise": (
+        lambda p: p.save("flair", image() + np.int16(1)),
+        ["less than 20% of FLAIR is 0: what surrounds the head counts as brain"],
     ),
     "labels as image": (lambda p: p.save("flair", labels()), ["FLAIR has only whole numbers from 0 to 4: is it a"]),
 }

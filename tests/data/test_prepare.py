@@ -239,7 +239,10 @@ def test_a_leak_in_the_manifest_is_an_error(cohort, tmp_path):
     ("spoil", "message"),
     [
         (lambda out: (out / "manifest.json").write_text("{"), "not readable as JSON"),
-        (lambda out: (out / "manifest.json").write_text('{"format": 99}'), "expected a manifest of format 2"),
+        (
+            lambda out: (out / "manifest.json").write_text('{"format": 1}'),
+            "expected a manifest of format 2, got 1; prepare the cohort again, with --force",
+        ),
         (
             lambda out: next((out / "shards").iterdir()).unlink(),
             r"the shard of .* is missing or cut short \(1 in all\)",
@@ -378,3 +381,19 @@ def test_background_is_black_in_z_scored_images_too(brats_folder, tmp_path):
     record = next(iter(tf.data.TFRecordDataset(str(prepared.shard(visit)))))
     image = records.to_signed(records.parse(record, 32, ("t1",))["t1"]).numpy()[..., 0]
     assert image[0, 0] == image[-1, -1] == -1
+
+
+@pytest.mark.parametrize("manifest", ['{"format": 1, "visits": []}', "{"])
+def test_a_folder_of_an_older_version_is_prepared_anew_with_force_only(cohort, tmp_path, manifest):
+    fresh = run(cohort, tmp_path / "out").manifest
+    (tmp_path / "out" / "manifest.json").write_text(manifest)
+    with pytest.raises(UserError, match="prepare the cohort again, with --force"):
+        run(cohort, tmp_path / "out")
+    assert run(cohort, tmp_path / "out", force=True).manifest == fresh
+
+
+def test_folds_test_each_patient_once_and_are_named(cohort, tmp_path):
+    prepared = run(cohort, tmp_path / "out", "split.scheme=folds")
+    tested = [v.patient for k in range(1, 6) for v in prepared.visits("test", k, ("t1",))]
+    assert sorted(tested) == sorted(v.patient for v in cohort.visits)
+    assert "not stratified, fold 2 of 5; used: train 6 patients" in describe(prepared, 2)

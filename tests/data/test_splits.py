@@ -1,3 +1,8 @@
+import hashlib
+import itertools
+import json
+
+import numpy as np
 import pytest
 
 from kerasgan.data.settings import SplitSettings
@@ -72,8 +77,48 @@ def test_random_partitions_are_what_they_were():
     assert first == {"train": ["p2", "p5"], "validation": ["p1", "p4"], "test": ["p0", "p3"]}
 
 
+def test_random_partitions_of_two_classes_are_what_they_were_to_the_byte():
+    """Hash of the draws before there were folds: 55 and 112 patients, five partitions."""
+    classes = {f"p{i:03}": "mutant" if i < 55 else "wildtype" for i in range(167)}
+    text = json.dumps(partition_patients(classes, settings()))
+    assert (
+        hashlib.sha256(text.encode()).hexdigest() == "e3293d6bdc2abf2522cf7fa024df165d3681f699e19bd414c02806cddad3e1ed"
+    )
+
+
+@pytest.mark.parametrize(("folds", "share"), [(2, 0.5), (3, 0.333), (5, 0.2), (7, 0.143), (10, 0.1)])
+def test_folds_of_any_classes_are_disjoint_complete_and_equal(folds, share):
+    rng = np.random.default_rng(folds)
+    for sizes in rng.integers(3 * folds, 40 + 3 * folds, (20, 3)):
+        names = list(itertools.chain.from_iterable([name] * size for name, size in zip("abc", sizes, strict=True)))
+        classes = {f"p{i:03}": name for i, name in enumerate(rng.permutation(names))}
+        chosen = settings(scheme="folds", partitions=folds, test=share, validation=0.2, train=round(0.8 - share, 6))
+        partitions = partition_patients(classes, chosen)
+        tests = [partition["test"] for partition in partitions]
+        assert sorted(itertools.chain.from_iterable(tests)) == sorted(classes)
+        assert np.ptp([len(test) for test in tests]) <= 1
+        for name, size in zip("abc", sizes, strict=True):
+            assert np.ptp([sum(classes[p] == name for p in test) for test in tests]) <= 1
+            for partition in partitions:
+                assert sum(classes[p] == name for p in partition["validation"]) == -(-size // 5)
+        for partition in partitions:
+            check_disjoint(partition, "folds")
+            assert set().union(*partition.values()) == set(classes)
+
+
+def test_folds_do_not_depend_on_the_order_of_patients():
+    classes = {f"p{i}": "ab"[i % 2] for i in range(20)}
+    chosen = settings(scheme="folds")
+    assert partition_patients(dict(reversed(classes.items())), chosen) == partition_patients(classes, chosen)
+
+
+def test_folds_need_two_partitions():
+    with pytest.raises(ValueError, match="at least 2 partitions"):
+        settings(scheme="folds", partitions=1, train=1e-8, validation=1e-8, test=1 - 2e-8)
+
+
 def test_folds_need_their_share_and_enough_patients():
-    with pytest.raises(ValueError, match="test must be 1 / partitions"):
+    with pytest.raises(ValueError, match=r"test must be 1 / partitions: 0.2 for 5, got 0.3"):
         settings(scheme="folds", test=0.3, train=0.5)
     with pytest.raises(UserError, match="4 patients of class 'a' are too few for 5 folds"):
         partition_patients({f"p{i}": "a" for i in range(4)}, settings(scheme="folds"))

@@ -121,7 +121,7 @@ def test_the_delivered_network_is_the_best_epoch_of_the_last_stage(finished):
     for got, wanted in zip(network.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(got, wanted)
     scores = [float(row["validation_accuracy"]) for row in rows(finished / "history.csv")[3:]]
-    assert position.best == pytest.approx(max(scores))
+    assert position.best == pytest.approx(max(scores), abs=1e-4)
 
 
 def test_stage_2_begins_with_the_best_weights_of_stage_1(finished):
@@ -162,9 +162,9 @@ def test_an_interrupted_classifier_goes_on_to_the_same_weights(
 
 def test_the_classifier_learns_what_shows(prepared_folder, tmp_path):
     """Tumours of wild-type patients enhance here."""
-    quick = ["classifier.optimizer=adam", "classifier.stage1.epochs=25", "classifier.stage1.learning_rates=[0.01]"]
-    quick += ["classifier.stage1.until=[]", "classifier.network.momentum=0.8"]
-    folder = classifier(tmp_path / "run", prepared_folder, *quick)
+    quick = ["classifier.optimizer=adam", "classifier.stage1.epochs=20", "classifier.stage1.learning_rates=[0.003]"]
+    quick += ["classifier.stage1.until=[]", "classifier.network.momentum=0.8", "classifier.mask_background=0.1"]
+    folder = classifier(tmp_path / "run", prepared_folder, *quick, "classifier.positive_weight=1.0")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["test"]["patients"]["accuracy"] == metrics["validation"]["patients"]["accuracy"] == 1
     assert metrics["test"]["slices"]["auc"] > 0.9

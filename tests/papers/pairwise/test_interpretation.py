@@ -17,7 +17,7 @@ SIZE = 8
 
 
 def by_hand(size, strides=1):
-    """Maps F_k = ReLU(x_k * (1, -1)), one channel for bright and one for dark; logit 1 is 3 bright - 2 dark, on average.
+    """Maps F_k = ReLU(x_k * (1, -1)), a bright and a dark channel; logit 1 is the mean of 3 bright - 2 dark.
 
     With attention 1/2 for both modalities, d logit / d F_k is (3, -2) / 2 over the number of pixels.
     """
@@ -140,19 +140,18 @@ def test_one_modality_in_bfloat16_is_nearly_as_in_float32(images):
     small = network.model_copy(update={"filters": (4,), "downsample_after": (), "dense": (8,)})
     keras.utils.set_random_seed(2)
     exact = streams.classifier(("t2",), SIZE, small)
+    for layer in (exact.get_layer("dense1"), exact.get_layer("logits")):
+        layer.kernel.assign(np.abs(layer.kernel))  # so that everything speaks for the class
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = streams.classifier(("t2",), SIZE, small)
     finally:
         keras.config.set_dtype_policy("float32")
     model.set_weights(exact.get_weights())
-    highest = 0
-    for class_index in (0, 1):
-        maps, expected = (gradcam(each, images, class_index) for each in (model, exact))  # flair is not asked for
-        assert list(maps) == ["t2"] and maps["t2"].dtype == np.float32
-        np.testing.assert_allclose(maps["t2"], expected["t2"], atol=0.03)
-        highest = max(highest, maps["t2"].max())
-    assert highest == 1
+    maps, expected = gradcam(model, images), gradcam(exact, images)  # flair is not asked for
+    assert list(maps) == ["t2"] and maps["t2"].dtype == np.float32
+    assert maps["t2"].max() == 1
+    np.testing.assert_allclose(maps["t2"], expected["t2"], atol=0.03)
 
 
 def test_a_missing_modality_or_an_unknown_class_is_told(model, images):

@@ -111,6 +111,16 @@ def numpy_convolution(x, kernel):
     return np.reshape(made, (len(x), kernel.shape[3], *x.shape[1:3])).transpose(0, 2, 3, 1)
 
 
+def test_running_statistics_have_the_settings_momentum(small, images):
+    network = network_of(("t1",), small.model_copy(update={"momentum": 0.75}))
+    layers = [network.get_layer(f"t1_norm{level}") for level in (1, 2, 3)]
+    for layer in layers:
+        layer.moving_mean.assign(np.full(layer.moving_mean.shape, 1000.0))
+    network({"t1": images["t1"]}, training=True)
+    for layer in layers:
+        np.testing.assert_allclose(layer.moving_mean, 750, atol=10)
+
+
 # ---- outputs ----
 
 
