@@ -19,6 +19,7 @@ from kerasgan.evaluation.forest import cross_validated, fit_predict, most_import
 from kerasgan.experiment.preparation import simulated
 from kerasgan.files import write_text
 from kerasgan.papers import settings_of
+from kerasgan.papers.pairwise.classifier import label_of
 from kerasgan.papers.pairwise.settings import ClassifierSettings
 from kerasgan.report.tables import markdown
 
@@ -161,24 +162,13 @@ def _truth(prepared: Prepared, visits: Sequence[PreparedVisit], classifier: Clas
         )
     truth: dict[str, int] = {}
     for visit in visits:
-        own = _label(prepared, visit, classifier)
+        own = label_of(visit, classifier)
         if truth.setdefault(visit.patient, own) != own:
             raise UserError(
                 f"{prepared.folder}: the visits of {visit.patient} have both values in the label column "
                 f"{classifier.label!r}; expected one per patient: mend the cohort's CSV"
             )
     return truth
-
-
-def _label(prepared: Prepared, visit: PreparedVisit, classifier: ClassifierSettings) -> int:
-    value = visit.labels.get(classifier.label)
-    if value not in (classifier.positive, classifier.negative):
-        raise UserError(
-            f"{prepared.folder}: {visit.name} has {repr(value) if value else 'no value'} in the label column "
-            f"{classifier.label!r}; expected {classifier.positive!r} or {classifier.negative!r}: mend the cohort's "
-            "CSV, or --set classifier.positive and classifier.negative"
-        )
-    return int(value == classifier.positive)
 
 
 def _counts(truth: dict[str, int], classifier: ClassifierSettings) -> dict[str, int]:

@@ -71,7 +71,7 @@ def test_same_seed_same_bytes_and_nothing_is_overwritten(gans, enlarged, tmp_pat
         experiment.enlarge(gans, tmp_path / "again", quiet=True)
     experiment.enlarge(gans, tmp_path / "again", force=True, quiet=True)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(UserError, match="exists; give another --out$"):
+    with pytest.raises(UserError, match=r"exists; give another --out$"):
         experiment.enlarge(gans, tmp_path / "mine", force=True, quiet=True)
 
 
@@ -209,7 +209,14 @@ def test_reproduce_writes_every_table_with_ours_beside_the_published(study, prep
     for number in range(2, 7):
         assert f"## Table {number}" in text
         assert (study / f"table{number}.csv").is_file()
-    for printed in ("88.82 (6.37)", "88.23 (6.57)", "91.17/91.17", "81.15 (3.34)", "132.40 (17.05)", "radiomics forest"):
+    for printed in (
+        "88.82 (6.37)",
+        "88.23 (6.57)",
+        "91.17/91.17",
+        "81.15 (3.34)",
+        "132.40 (17.05)",
+        "radiomics forest",
+    ):
         assert printed in text
     results = json.loads((study / "results.json").read_text())
     for trial in results["trials"]:
@@ -242,5 +249,5 @@ def test_a_dry_run_of_the_study_says_what_is_missing(prepared_folder, tmp_path, 
     )
     assert capsys.readouterr().err.count("would be done") == 16
     assert not folder.exists()
-    with pytest.raises(UserError, match="--runs must be from 1 to split.partitions, 5; got 6"):
+    with pytest.raises(UserError, match=r"--runs must be from 1 to split\.partitions, 5; got 6"):
         experiment.reproduce(data=prepared_folder, runs=6, overrides=TWO, out=folder)

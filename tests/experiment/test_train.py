@@ -332,7 +332,9 @@ def test_too_few_simulated_patients_are_found_out_before_the_simulation(tmp_path
 
 
 def test_equal_images_do_not_spoil_the_mean_psnr(prepared_folder, monkeypatch):
-    task = TASKS["pairwise"](settings_of("pairwise", overrides=SMALL), open_prepared(prepared_folder), {"pair": ["t1", "t1e"]})
+    task = TASKS["pairwise"](
+        settings_of("pairwise", overrides=SMALL), open_prepared(prepared_folder), {"pair": ["t1", "t1e"]}
+    )
     values = {"psnr": np.array([20.0, np.inf, 30.0]), "psnr_tumour": np.array([np.nan] * 3)}
     monkeypatch.setattr(task, "measures", lambda pairs: dict.fromkeys(task.directions, values))
     assert task.validate() == {"t1_to_t1e_psnr": 25.0, "t1e_to_t1_psnr": 25.0, "psnr": 25.0}

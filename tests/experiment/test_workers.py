@@ -22,7 +22,7 @@ import numpy as np
 data, out, *overrides = sys.argv[1:]
 built = []
 build = training.PairwiseTask.build
-training.PairwiseTask.build = lambda self: built.append(build(self)) or built[0]
+training.PairwiseTask.build = lambda self, checkpoints: built.append(build(self, checkpoints)) or built[0]
 experiment.train("pairwise", pair=("t1", "t1e"), data=data, run_dir="run", overrides=overrides, quiet=True)
 np.savez(out, **checkpoint.values(built[0].state()))
 """

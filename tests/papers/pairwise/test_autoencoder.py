@@ -1,5 +1,7 @@
 """The autoencoder and DAEF (Ge 2020, III-E2)."""
 
+from itertools import pairwise
+
 import keras
 import numpy as np
 import pytest
@@ -17,8 +19,8 @@ def test_published_layers_and_parameters():
     settings = settings_of("pairwise").autoencoder
     network = autoencoder.autoencoder(128, 4, settings)
     filters = [4, 64, 64, 128, 128, 256, 256, 512, 512]
-    down = sum(9 * a * b + b for a, b in zip(filters, filters[1:], strict=False))
-    up = sum(9 * a * b + b for a, b in zip(filters[::-1], filters[-2::-1], strict=False))
+    down = sum(9 * a * b + b for a, b in pairwise(filters))
+    up = sum(9 * a * b + b for a, b in pairwise(filters[::-1]))
     assert network.count_params() == down + up
     assert network.get_layer("code").output.shape == (None, 8, 8, 512)
     assert network.output.shape == (None, 128, 128, 4)

@@ -112,7 +112,7 @@ def test_modalities_follow_the_cohort():
     three = pretend(9, modalities=("t1", "t1e", "flair"))
     assert cases.modalities_of(three, settings()) == ("t1", "t1e", "flair")
     assert len(enlarging.plan(three, settings())) == 18
-    with pytest.raises(UserError, match="at least two of classifier.modalities"):
+    with pytest.raises(UserError, match=r"at least two of classifier\.modalities"):
         cases.modalities_of(pretend(9, modalities=("flair",)), settings())
 
 
@@ -166,7 +166,7 @@ def test_slices_are_those_of_the_generators_and_the_rest_is_real(enlarged):
 
 def test_a_damaged_or_foreign_folder_is_refused(enlarged, prepared_folder, tmp_path):
     folder, *_ = enlarged
-    with pytest.raises(UserError, match="no manifest.json"):
+    with pytest.raises(UserError, match=r"no manifest\.json"):
         enlarging.open_enlarged(tmp_path)
     with pytest.raises(UserError, match="is no enlarged set"):
         enlarging.open_enlarged(prepared_folder)
