@@ -198,18 +198,23 @@ def test_bfloat16_trains_float32_weights(prepared_folder, tmp_path):
 def test_xla_makes_the_same_steps(finished_run, prepared_folder, tmp_path):
     folder = train(tmp_path / "run", prepared_folder, "training.jit=true", "training.epochs=1")
     plain = train(tmp_path / "plain", prepared_folder, "training.epochs=1")
-    for name, array in state(plain).items():
-        if name.startswith("generators/0"):
-            np.testing.assert_allclose(state(folder)[name], array, atol=2e-4, err_msg=name)
+    assert_same_steps(state(folder), state(plain), ("generators/0",))
+
+
+def assert_same_steps(found, expected, names):
+    """Adam turns the rounding of a gradient near zero into a step of any sign, so a few weights may differ by steps."""
+    for name, array in expected.items():
+        if name.startswith(names):
+            difference = np.abs(found[name] - array)
+            assert difference.max() < 2e-3, f"{name}: {difference.max()}"
+            assert difference.mean() < 2e-5, f"{name}: {difference.mean()}"
 
 
 def test_two_replicas_train_the_same_model(prepared_folder, tmp_path):
     """At batch 4 an epoch of 36 slices has no remainder, so that both make the same steps."""
     double = train(tmp_path / "double", prepared_folder, "training.strategy=mirrored", "training.epochs=1")
     single = train(tmp_path / "single", prepared_folder, "training.epochs=1")
-    for name, array in state(single).items():
-        if name.startswith(("generators/0", "discriminator_m/0")):
-            np.testing.assert_allclose(state(double)[name], array, atol=2e-4, err_msg=name)
+    assert_same_steps(state(double), state(single), ("generators/0", "discriminator_m/0"))
 
 
 def test_pair_all_trains_six_runs_and_resumes_the_group(prepared_folder, tmp_path, monkeypatch):

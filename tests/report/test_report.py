@@ -58,7 +58,8 @@ def test_history_and_page(tmp_path):
     assert np.isnan(history["psnr"][0])
     for name in ("quality.md", "config.yaml", "environment.json"):
         (tmp_path / name).write_text(f"{name} <script>")
-    page = write_page(tmp_path, "T1 & T1e", "phantom <b>", {"losses": ["loss", "absent"], "PSNR": ["psnr"]}).read_text()
+    panels = {"losses": ["loss", "absent"], "PSNR": ["psnr"]}
+    page = write_page(tmp_path, "T1 & T1e", "phantom <b>", panels, {}).read_text()
     assert "<script>" not in page
     assert "<b>" not in page
     assert "T1 &amp; T1e" in page

@@ -20,6 +20,8 @@ from kerasgan.papers.pairwise.cases import training_visits
 from kerasgan.papers.pairwise.settings import AutoencoderSettings, PairwiseSettings
 
 KERNEL = 3  # stated, III-E2
+# Assumed, as for the generators: from Glorot's numbers the images ended up black at 1e-3 and at 1e-4, and stayed so.
+INITIALIZER = "he_uniform"
 BATCH = 16  # of slices whose features are computed at once
 BACKGROUND = -1.0
 
@@ -31,17 +33,16 @@ def autoencoder(size: int, channels: int, settings: AutoencoderSettings) -> Mode
     convolutions, its last one with tanh, the range of the images. The encoder's last map is the layer "code".
     """
     last = len(settings.filters) - 1
+    common = {"padding": "same", "kernel_initializer": INITIALIZER}
     x = image = Input((size, size, channels), name="image")
     for i, (count, stride) in enumerate(zip(settings.filters, settings.strides, strict=True)):
         name = "code" if i == last else f"conv{i + 1}"
-        x = layers.Conv2D(count, KERNEL, stride, padding="same", activation="relu", name=name)(x)
+        x = layers.Conv2D(count, KERNEL, stride, activation="relu", name=name, **common)(x)
     for i in range(last, 0, -1):
         count, stride = settings.filters[i - 1], settings.strides[i]
-        x = layers.Conv2DTranspose(count, KERNEL, stride, padding="same", activation="relu", name=f"deconv{i + 1}")(x)
+        x = layers.Conv2DTranspose(count, KERNEL, stride, activation="relu", name=f"deconv{i + 1}", **common)(x)
     # Float32 also under mixed precision.
-    x = layers.Conv2DTranspose(channels, KERNEL, settings.strides[0], padding="same", dtype="float32", name="deconv1")(
-        x
-    )
+    x = layers.Conv2DTranspose(channels, KERNEL, settings.strides[0], dtype="float32", name="deconv1", **common)(x)
     return Model(image, layers.Activation("tanh", dtype="float32", name="tanh")(x), name="autoencoder")
 
 

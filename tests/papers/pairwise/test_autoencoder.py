@@ -82,7 +82,8 @@ def train(prepared_folder, small_overrides):
 
 
 def test_it_learns_and_is_not_trained_twice(train, tmp_path):
-    more = ("autoencoder.epochs=12", "autoencoder.filters=[8,16]", "autoencoder.strides=[1,2]")
+    more = ("epochs=12", "learning_rate=0.002", "filters=[8,16]", "strides=[1,2]")
+    more = tuple(f"autoencoder.{setting}" for setting in more)
     encoder = train(tmp_path / "run", *more)
     loss = read_history(tmp_path / "run" / "history.csv")["loss"]
     assert loss[-1] < loss[0] / 3
