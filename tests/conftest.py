@@ -75,6 +75,20 @@ SMALL = (
 )
 
 
+BRAINMR = (
+    "data.size=32",
+    "split.train=0.6",
+    "split.validation=0.2",
+    "split.test=0.2",
+    "study.held_out=true",
+    "network.latent=8",
+    "network.filters=[8,8,4]",
+    *(f"{model}.{rest}" for model in ("dcgan", "wgan") for rest in ("batch_size=4", "epochs=3", "steps_per_epoch=5")),
+    *(f"{model}.{rest}" for model in ("dcgan", "wgan") for rest in ("validate_every=1", "sample_every=1")),
+    "comparison.images=20",
+)
+
+
 @pytest.fixture(scope="session")
 def small_overrides() -> tuple[str, ...]:
     """Overrides that make configs/pairwise.yaml fit the tiny cohort."""
@@ -83,12 +97,13 @@ def small_overrides() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def cohort_csv(brats_folder, tmp_path_factory) -> Path:
-    """The cohort CSV of `brats_folder`, with the label `idh`: wildtype where the tumour enhances, else mutant."""
+    """The cohort CSV of `brats_folder`, with labels: `idh`, wildtype where tumours enhance, else mutant; `grade`."""
     from kerasgan.data.cohort import write_cohort
     from kerasgan.data.indexers import index
 
     path, cohort = tmp_path_factory.mktemp("cohort") / "cohort.csv", index(brats_folder, "brats")
-    labels = [{"idh": "wildtype" if int(visit.patient[-1]) % 2 == 0 else "mutant"} for visit in cohort.visits]
+    numbers = [int(visit.patient[-1]) for visit in cohort.visits]
+    labels = [{"idh": "mutant" if n % 2 else "wildtype", "grade": "LGG" if n in (3, 4, 5) else "HGG"} for n in numbers]
     visits = tuple(replace(visit, labels=own) for visit, own in zip(cohort.visits, labels, strict=True))
     write_cohort(replace(cohort, visits=visits), path)
     return path
@@ -102,6 +117,32 @@ def prepared_folder(cohort_csv, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("prepared") / "prepared"
     experiment.prepare(cohort_csv, folder, overrides=SMALL, quiet=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def brainmr_overrides() -> tuple[str, ...]:
+    """Overrides that make configs/brainmr.yaml fit the tiny cohort."""
+    return BRAINMR
+
+
+@pytest.fixture(scope="session")
+def sagittal_folder(cohort_csv, tmp_path_factory) -> Path:
+    """`brats_folder`, prepared as configs/brainmr.yaml says, but at 32x32. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("sagittal") / "prepared"
+    experiment.prepare(cohort_csv, folder, model="dcgan", overrides=BRAINMR, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def noise_run(sagittal_folder, tmp_path_factory) -> Path:
+    """A finished run of DCGAN on T1 at 32x32. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("noise") / "t1-32"
+    more = {"data": sagittal_folder, "overrides": BRAINMR, "run_dir": folder, "quiet": True}
+    return experiment.train("dcgan", sequence="t1", size=32, **more)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasgan.cli.train import train as train_group
 from kerasgan.data.prepare import open_prepared
@@ -16,7 +17,12 @@ from kerasgan.settings import configs_folder
 
 ROOT = Path(__file__).parents[1]
 # What each model is trained on here.
-TARGETS = {"pairwise": {"pair": ["t1", "t1e"]}, "classifier": {"stage1": None, "stage1_hash": None}}
+TARGETS = {
+    "pairwise": {"pair": ["t1", "t1e"]},
+    "classifier": {"stage1": None, "stage1_hash": None},
+    "dcgan": {"sequence": "t1", "size": 32},
+    "wgan": {"sequence": "concat", "size": 16},
+}
 
 
 @pytest.fixture(params=MODELS)
@@ -24,10 +30,20 @@ def model(request):
     return request.param
 
 
+# By configuration: the fixtures with a prepared folder and with overrides that fit it.
+DATA = {"pairwise": ("prepared_folder", "small_overrides"), "brainmr": ("sagittal_folder", "brainmr_overrides")}
+
+
 @pytest.fixture
-def task(model, prepared_folder, small_overrides):
-    settings = settings_of(model, overrides=small_overrides)
-    return TASKS[model](settings, open_prepared(prepared_folder, settings.data), TARGETS[model])
+def overrides(model, request):
+    return request.getfixturevalue(DATA[MODELS[model].config][1])
+
+
+@pytest.fixture
+def task(model, overrides, request):
+    settings = settings_of(model, overrides=overrides)
+    folder = request.getfixturevalue(DATA[MODELS[model].config][0])
+    return TASKS[model](settings, open_prepared(folder, settings.data), TARGETS[model])
 
 
 @pytest.fixture
@@ -75,25 +91,25 @@ def test_one_step_moves_every_weight_and_reports_finite_losses(stage, tmp_path):
         assert all(not np.array_equal(before[name], after[name]) for name in names), player
 
 
-def test_the_seed_decides_the_weights_and_the_batches(task, model, small_overrides, tmp_path):
-    settings = settings_of(model, overrides=[*small_overrides, f"{MODELS[model].section}.seed=2"])
+def test_the_seed_decides_the_weights_and_the_batches(task, model, overrides, tmp_path):
+    settings = settings_of(model, overrides=[*overrides, f"{MODELS[model].section}.seed=2"])
     other = TASKS[model](settings, task.prepared, TARGETS[model])
 
     def numbers(each):
         state = checkpoint.values(each.stages[0].build(tmp_path).state())
-        batch = next(iter(each.stages[0].batches(Position())))
-        return state, {name: value.numpy() for name, value in batch.items()}
+        batch = tf.nest.flatten(next(iter(each.stages[0].batches(Position()))))
+        return state, [value.numpy() for value in batch]
 
     (state, batch), (again, same), (moved, another) = numbers(task), numbers(task), numbers(other)
     assert all(np.array_equal(state[name], again[name]) for name in state)
-    assert all(np.array_equal(batch[name], same[name]) for name in batch)
+    assert all(np.array_equal(one, two) for one, two in zip(batch, same, strict=True))
     assert any(not np.array_equal(state[name], moved[name]) for name in state)
-    assert any(not np.array_equal(batch[name], another[name]) for name in batch)
+    assert any(not np.array_equal(one, two) for one, two in zip(batch, another, strict=True))
 
 
 def test_an_epoch_has_the_steps_it_announces(stage):
     steps = stage.steps_per_epoch()
-    sizes = [len(next(iter(batch.values()))) for batch in stage.batches(Position()).take(2 * steps)]
+    sizes = [len(tf.nest.flatten(batch)[0]) for batch in stage.batches(Position()).take(2 * steps)]
     assert sum(sizes[:steps]) == stage.count == sum(sizes[steps:])
 
 

@@ -9,6 +9,7 @@ from kerasgan.cli.data import data
 from kerasgan.cli.enlarge import enlarge
 from kerasgan.cli.evaluate import evaluate
 from kerasgan.cli.export import export
+from kerasgan.cli.generate import generate
 from kerasgan.cli.models import models
 from kerasgan.cli.phantom import phantom
 from kerasgan.cli.reproduce import reproduce
@@ -53,7 +54,7 @@ def cli() -> None:
     """
 
 
-for command in (phantom, data, train, translate, enlarge, reproduce, evaluate, export, models):
+for command in (phantom, data, train, translate, enlarge, generate, reproduce, evaluate, export, models):
     cli.add_command(command)
 
 

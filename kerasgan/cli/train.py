@@ -90,6 +90,55 @@ def classifier(stage1, stage2, **given):
     _train("classifier", {"stage1": stage1}, **given | {"data": given["data"] or stage2})
 
 
+def _from_noise(command):
+    """The options of Han 2018's models."""
+    for option in (
+        click.option("--size", type=click.Choice(["128", "64"]), default="128", show_default=True, help="Pixels."),
+        click.option(
+            "--sequence",
+            required=True,
+            metavar="NAME|concat|all",
+            help="t1, t1e, t2, flair by any of their names; concat: their union; all: each row of the paper's table.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@train.command(short_help="Slices from noise (Han et al. 2018, after Radford et al. 2016).")
+@_from_noise
+@options.training
+def dcgan(sequence, size, **given):
+    """DCGAN (Han et al. 2018): whole-brain slices of one sequence from noise.
+
+    \b
+    Example:
+        kerasgan train dcgan --sequence t1 --data prepared/
+        kerasgan train dcgan --sequence all --data prepared/ --resume
+    """
+    _train_from_noise("dcgan", sequence, size, given)
+
+
+@train.command(short_help="Slices from noise (Han et al. 2018, after Arjovsky et al. 2017).")
+@_from_noise
+@options.training
+def wgan(sequence, size, **given):
+    """WGAN with clipped weights (Han et al. 2018): whole-brain slices of one sequence from noise.
+
+    \b
+    Example:
+        kerasgan train wgan --sequence concat --size 64 --data prepared/
+        kerasgan train wgan --sequence all --data prepared/ --resume
+    """
+    _train_from_noise("wgan", sequence, size, given)
+
+
+def _train_from_noise(model, sequence, size, given):
+    if sequence.lower() not in ("concat", "all"):
+        canonical(sequence)  # found out before TensorFlow is loaded, which takes seconds
+    _train(model, {"sequence": sequence, "size": int(size)}, **given)
+
+
 def _train(
     model, target, *, data, config, overrides, profile, run_dir, resume, seed, precision, jit, strategy, dry_run, quiet
 ):

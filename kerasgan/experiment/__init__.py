@@ -15,6 +15,7 @@ from kerasgan.data.indexers import index_to_csv
 from kerasgan.experiment.enlarging import enlarge
 from kerasgan.experiment.evaluation import evaluate_radiomics
 from kerasgan.experiment.export import export
+from kerasgan.experiment.generation import generate
 from kerasgan.experiment.preparation import prepare
 from kerasgan.experiment.reproduction import reproduce
 from kerasgan.experiment.training import train
@@ -27,6 +28,7 @@ __all__ = [
     "evaluate_radiomics",
     "export",
     "fill_missing",
+    "generate",
     "index_to_csv",
     "prepare",
     "read_cohort",

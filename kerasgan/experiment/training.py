@@ -19,13 +19,11 @@ from kerasgan.gan.model import AdversarialModel
 from kerasgan.gan.settings import TrainingSettings
 from kerasgan.gan.training import fit
 from kerasgan.papers import card, settings_of
+from kerasgan.papers.brainmr.training import DcganTask, WganTask
 from kerasgan.papers.pairwise.classifier import ClassifierTask
 from kerasgan.papers.pairwise.training import PairwiseTask
 from kerasgan.report.page import write_page
 from kerasgan.settings import Section, differences, dump
-
-# What a resumed run may change: how long it trains says nothing about the state it begins with.
-MAY_CHANGE = ("training.epochs",)
 
 
 class Stage(Protocol):
@@ -69,7 +67,12 @@ class Task(Protocol):
     def finish(self, folder: Path) -> str: ...
 
 
-TASKS: dict[str, type[Task]] = {"pairwise": PairwiseTask, "classifier": ClassifierTask}
+TASKS: dict[str, type[Task]] = {
+    "pairwise": PairwiseTask,
+    "classifier": ClassifierTask,
+    "dcgan": DcganTask,
+    "wgan": WganTask,
+}
 
 
 def train(
@@ -97,7 +100,8 @@ def train(
         quiet: no progress bars, no output.
         target: what is trained. pairwise: `pair`, two modalities by any of their names, or ("all",): every pair that
             the cohort has, one after another into one group, of which finished runs are kept and begun ones resumed.
-            classifier: `stage1`, the folder of an enlarged set; without one, the baseline.
+            classifier: `stage1`, the folder of an enlarged set; without one, the baseline. dcgan, wgan: `sequence`, a
+            modality, "concat" or "all" (the rows of the paper's table, into one group), and `size` in pixels.
     """
     card(model)  # an unknown name
     chosen = TASKS[model].target(**target)
@@ -265,12 +269,15 @@ def _run_to_resume(folder: Path, model: str, target: dict[str, Any]) -> Run:
 def _settings(
     before: Run | None, model: str, config: str | Path | None, profile: str | None, overrides: Sequence[str]
 ) -> Section:
-    """The settings of a new run, or those of the run that is resumed, which may differ in `MAY_CHANGE` alone."""
+    """The settings of a new run, or those of the run that is resumed.
+
+    The latter may differ in the number of epochs alone: it says nothing about the state that training begins with.
+    """
     if before is None:
         return settings_of(model, config, profile or "full", overrides)
     own = before.folder / "config.yaml"
     asked = settings_of(model, config or (own if profile is None else None), profile or "full", overrides)
-    if other := _differences(model, before.settings, asked, ignore=MAY_CHANGE):
+    if other := _differences(model, before.settings, asked, ignore=(f"{card(model).section}.epochs",)):
         raise UserError(
             f"{before.folder} was begun with another configuration ({'; '.join(other)}); resume it with its own, or "
             "begin a new run with another --run-dir"

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 Logs = dict[str, tf.Tensor]
@@ -21,11 +20,19 @@ class AdversarialModel(keras.Model):
     Args:
         players: name -> the networks that this player's optimizer moves. No network belongs to two players.
         losses: the names of the values that `train_step` reports; their means over an epoch are its logs.
+        followers: name -> a network that no optimizer moves, such as a running average of another.
     """
 
-    def __init__(self, players: Mapping[str, Sequence[keras.Model]], losses: Sequence[str], **kwargs):
+    def __init__(
+        self,
+        players: Mapping[str, Sequence[keras.Model]],
+        losses: Sequence[str],
+        followers: Mapping[str, keras.Model] | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.players = {name: list(networks) for name, networks in players.items()}
+        self.followers = dict(followers or {})
         self.optimizers: dict[str, keras.optimizers.Optimizer] = {}
         self.loss_means = [keras.metrics.Mean(name=name) for name in losses]
 
@@ -92,6 +99,7 @@ class AdversarialModel(keras.Model):
             for player, networks in self.players.items()
             for i, network in enumerate(networks)
         }
+        groups |= {f"{name}/0": network.variables for name, network in self.followers.items()}
         groups |= {f"{player}/optimizer": optimizer.variables for player, optimizer in self.optimizers.items()}
         own = {id(variable) for variables in groups.values() for variable in variables}
         groups["model"] = [v for v in self.variables + self.metrics_variables if id(v) not in own]
@@ -117,6 +125,9 @@ class LatentGAN(AdversarialModel):
 
     `fit` it on batches of real images (critic_steps * batch, h, w, c): each critic step takes a fresh batch of them,
     then the generator makes its step with fresh noise. Noise is standard normal of `latent_size`.
+
+    With `average` d > 0 a second generator, `averaged`, follows the first one's weights w as d w' + (1 - d) w after
+    every step (Yazici et al. 2019, "The unusual effectiveness of averaging in GAN training").
     """
 
     def __init__(
@@ -127,10 +138,17 @@ class LatentGAN(AdversarialModel):
         *,
         latent_size: int,
         critic_steps: int = 1,
+        average: float = 0.0,
         seed: int,
     ):
-        super().__init__({"generator": [generator], "critic": [critic]}, ["generator_loss", "critic_loss"])
+        averaged = copied(generator) if average else None
+        super().__init__(
+            {"generator": [generator], "critic": [critic]},
+            ["generator_loss", "critic_loss"],
+            {"averaged": averaged} if average else None,
+        )
         self.generator, self.critic, self.game = generator, critic, game
+        self.averaged, self.average = averaged, average
         self.latent_size, self.critic_steps = latent_size, critic_steps
         self.random = keras.random.SeedGenerator(seed)
 
@@ -161,14 +179,18 @@ class LatentGAN(AdversarialModel):
             fake = self.generator(self.noise(size), training=True)
             loss = self.game.generator_loss(self.critic(fake, training=True))
         self.apply("generator", self.gradients("generator", loss, tape))
+        if self.averaged is not None:
+            for mean, variable in zip(self.averaged.variables, self.generator.variables, strict=True):
+                mean.assign(self.average * mean + (1 - self.average) * variable)
         return loss
 
     def noise(self, size: tf.Tensor | int) -> tf.Tensor:
         """(size, latent_size) standard normal numbers from the model's own, checkpointed, generator."""
         return keras.random.normal((size, self.latent_size), seed=self.random)
 
-    def generate(self, count: int, seed: int, batch_size: int = 64) -> np.ndarray:
-        """`count` images, the same ones for the same seed whatever the batch size."""
-        noise = np.random.default_rng(seed).standard_normal((count, self.latent_size), np.float32)
-        pieces = [noise[i : i + batch_size] for i in range(0, count, batch_size)]
-        return np.concatenate([np.asarray(self.generator(piece, training=False), np.float32) for piece in pieces])
+
+def copied(network: keras.Model) -> keras.Model:
+    """The same network with the same weights in variables of its own."""
+    twin = keras.models.clone_model(network)
+    twin.set_weights(network.get_weights())
+    return twin

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasgan.errors import UserError, nearest
+from kerasgan.papers.brainmr.settings import BrainmrSettings
 from kerasgan.papers.pairwise.settings import PairwiseSettings
 from kerasgan.settings import Section, configs_folder, load
 
@@ -47,6 +48,28 @@ MODELS: dict[str, Card] = {
         settings=PairwiseSettings,
         decided_by=("data", "split", "study", "classifier", "evaluation"),
         section="classifier",
+    ),
+    "dcgan": Card(
+        paper="Han et al. 2018, GAN-based Synthetic Brain MR Image Generation",
+        doi="10.1109/ISBI.2018.8363678",
+        sections="3.2",
+        module="kerasgan.papers.brainmr",
+        command="kerasgan train dcgan --sequence t1",
+        config="brainmr",
+        settings=BrainmrSettings,
+        decided_by=("data", "split", "study", "network", "dcgan"),
+        section="dcgan",
+    ),
+    "wgan": Card(
+        paper="Han et al. 2018, GAN-based Synthetic Brain MR Image Generation",
+        doi="10.1109/ISBI.2018.8363678",
+        sections="3.2",
+        module="kerasgan.papers.brainmr",
+        command="kerasgan train wgan --sequence t1",
+        config="brainmr",
+        settings=BrainmrSettings,
+        decided_by=("data", "split", "study", "network", "wgan"),
+        section="wgan",
     ),
 }
 

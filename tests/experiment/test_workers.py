@@ -82,7 +82,10 @@ def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(prepared_
         np.load(tmp_path / "worker0" / "run" / "checkpoints" / "latest.npz") as found,
     ):
         for name in (name for name in trained if name.startswith("generators/0")):
-            np.testing.assert_allclose(found[name], expected[name], atol=1e-3, err_msg=name)
+            # Rounding differs, and Adam turns that of a gradient near zero into a step of any sign.
+            difference = np.abs(found[name] - expected[name])
+            assert difference.max() < 5e-3, f"{name}: {difference.max()}"
+            assert difference.mean() < 5e-5, f"{name}: {difference.mean()}"
 
 
 def test_multiworker_without_a_cluster_says_what_is_missing(monkeypatch):

@@ -5,7 +5,7 @@ import tensorflow as tf
 from toy import numbers, toy
 
 from kerasgan.experiment.devices import strategy_for
-from kerasgan.gan import losses, penalties
+from kerasgan.gan import losses, penalties, sampling
 from kerasgan.gan.model import AdversarialModel, Game
 
 
@@ -94,14 +94,21 @@ def test_it_learns_the_mean_of_the_data():
         lambda n: tf.random.stateless_normal((64, 2, 2, 2), tf.stack([n, n])) * 0.2 + 2
     )
     model.fit(target, steps_per_epoch=800, epochs=1, verbose=0, shuffle=False)
-    assert np.abs(model.generate(256, seed=0).mean(axis=0) - 2).max() < 0.4
+    images = model.generator(sampling.noise(256, 3, seed=0)).numpy()
+    assert np.abs(images.mean(axis=0) - 2).max() < 0.4
 
 
-def test_generate_is_a_function_of_the_seed_not_of_the_batch_size():
-    model = toy()
-    images = model.generate(10, seed=3)
-    np.testing.assert_allclose(model.generate(10, seed=3, batch_size=4), images, rtol=1e-6)
-    assert not np.allclose(model.generate(10, seed=4), images)
+def test_the_averaged_generator_follows_by_hand():
+    model = toy(average=0.75)
+    before = model.averaged.get_weights()
+    for expected, found in zip(model.generator.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    model.generator_step(tf.constant(4))
+    now = zip(before, model.generator.get_weights(), model.averaged.get_weights(), strict=True)
+    for mean, weight, found in now:
+        np.testing.assert_allclose(found, 0.75 * mean + 0.25 * weight, rtol=1e-6)
+    assert any(name.startswith("averaged/") for name in model.state())
+    assert toy().averaged is None
 
 
 def test_players_and_optimizers_must_match():

@@ -10,14 +10,16 @@ from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.model import Game, LatentGAN
 
 
-def toy(seed: int = 1, critic_steps: int = 2, game: Game | None = None, rate: float = 0.01) -> LatentGAN:
+def toy(
+    seed: int = 1, critic_steps: int = 2, game: Game | None = None, rate: float = 0.01, average: float = 0.0
+) -> LatentGAN:
     keras.utils.set_random_seed(seed)
     generator = keras.Sequential([keras.Input((3,)), layers.Dense(8), layers.Reshape((2, 2, 2))], name="generator")
     critic = keras.Sequential(
         [keras.Input((2, 2, 2)), layers.Flatten(), layers.Dense(4, "tanh"), layers.Dense(1)], name="critic"
     )
     game = game or Game(losses.least_squares_discriminator, losses.least_squares_generator)
-    model = LatentGAN(generator, critic, game, latent_size=3, critic_steps=critic_steps, seed=seed)
+    model = LatentGAN(generator, critic, game, latent_size=3, critic_steps=critic_steps, average=average, seed=seed)
     model.compile({"generator": keras.optimizers.Adam(rate), "critic": keras.optimizers.Adam(rate)})
     return model
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from keras import Input, KerasTensor, Model, layers
 
-from kerasgan.papers.pairwise.fusion import AttentionFusion, Bilinear, FusedBatchNormalization
+from kerasgan.gan.normalisation import FusedBatchNormalization
+from kerasgan.papers.pairwise.fusion import AttentionFusion, Bilinear
 from kerasgan.papers.pairwise.settings import StreamSettings
 
 KERNEL = 3  # stated, II-D1: 3x3 filters in each layer

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasgan.papers.pairwise.fusion import AttentionFusion, Bilinear, FusedBatchNormalization
+from kerasgan.gan.normalisation import FusedBatchNormalization
+from kerasgan.papers.pairwise.fusion import AttentionFusion, Bilinear
 
 SHAPE = (3, 2, 2, 4)  # slices, height, width, channels
 
@@ -190,66 +191,6 @@ def test_signed_root_of_nothing_has_gradient_zero(jit):
     total, found = gradient(tf.zeros((1, 2, 2, 3)))
     assert float(total) == 0
     np.testing.assert_array_equal(found, np.zeros((1, 2, 2, 3)))
-
-
-# ---- batch normalisation ----
-
-
-def keras_and_fused(dtype="float32", **kwargs):
-    layers = [cls(dtype=dtype, **kwargs) for cls in (keras.layers.BatchNormalization, FusedBatchNormalization)]
-    random = np.random.default_rng(6)
-    weights = [random.normal(1, 0.3, 4), random.normal(size=4), random.normal(size=4), random.uniform(1, 2, 4)]
-    for layer in layers:
-        layer.build(SHAPE)
-        layer.set_weights(weights)
-    return layers
-
-
-def trained(layer, images):
-    """Outputs and gradients of one training step, with the running statistics after it."""
-    images, direction = tf.constant(images), np.random.default_rng(7).normal(size=images.shape)
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        outputs = layer(images, training=True)
-        total = tf.reduce_sum(tf.cast(outputs, "float32") * direction.astype("float32"))
-    gradients = tape.gradient(total, [images, layer.gamma.value, layer.beta.value])
-    arrays = [outputs, *gradients, layer.moving_mean, layer.moving_variance]
-    return [np.asarray(tf.cast(array, "float32")) for array in arrays]
-
-
-def test_fused_normalisation_is_that_of_keras(maps):
-    images = 3 * maps[0] + 1
-    plain, fused = keras_and_fused(momentum=0.8, epsilon=0.01)
-    for expected, found in zip(trained(plain, images), trained(fused, images), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(fused(images, training=False), plain(images, training=False), atol=1e-6)
-
-
-def test_fused_normalisation_in_bfloat16_is_that_of_keras(maps):
-    plain, fused = keras_and_fused("mixed_bfloat16")
-    rounded = tf.cast(maps[0], "bfloat16")
-    *expected, mean, variance = trained(plain, rounded)
-    *found, fused_mean, fused_variance = trained(fused, rounded)
-    for these, those in zip(expected, found, strict=True):
-        np.testing.assert_allclose(those, these, rtol=0.05, atol=0.1)
-    np.testing.assert_allclose(fused_mean, mean, rtol=1e-5)  # of a sum in float32
-    np.testing.assert_allclose(fused_variance, variance, rtol=1e-5)
-
-
-def test_running_variance_is_over_n_by_hand():
-    layer = FusedBatchNormalization(momentum=0.5)
-    images = np.array([1, 3], "float32").reshape(2, 1, 1, 1)  # mean 2, variance 1 over n and 2 over n - 1
-    np.testing.assert_allclose(np.ravel(layer(images, training=True)), [-1, 1], rtol=1e-3)
-    assert [float(layer.moving_mean[0]), float(layer.moving_variance[0])] == pytest.approx([1.0, 1.0])
-
-
-def test_frozen_normalisation_uses_and_keeps_its_statistics(maps):
-    _, fused = keras_and_fused()
-    expected, before = fused(maps[0], training=False), fused.get_weights()
-    fused.trainable = False
-    np.testing.assert_array_equal(fused(maps[0], training=True), expected)
-    for now, then in zip(fused.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(now, then)
 
 
 # ---- files ----

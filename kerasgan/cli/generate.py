@@ -1,0 +1,35 @@
+"""kerasgan generate: images from noise."""
+
+import click
+
+from kerasgan.cli import options
+
+
+@click.command()
+@click.argument("run", type=click.Path(file_okay=False))
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
+@click.option("--count", type=click.IntRange(min=1), default=500, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same images.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["png", "npz", "nifti"]),
+    default="png",
+    show_default=True,
+    help="png: grey pictures; npz: float32 arrays in [-1, 1]; nifti: a slice each, float32 in [-1, 1].",
+)
+@click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Of a PNG's grey levels.")
+@options.quiet
+def generate(run, out, count, seed, kind, bits, quiet) -> None:
+    """Make images with the generator of the finished run RUN (dcgan, wgan).
+
+    images.json beside them says which run, seed and training data they come from.
+
+    \b
+    Example:
+        kerasgan generate runs/wgan/t1-128 --count 500 --seed 3 --out synthetic/
+        kerasgan generate runs/wgan/t1-128 --count 100 --out slices/ --format nifti
+    """
+    from kerasgan import experiment
+
+    click.echo(experiment.generate(run, out, count=count, seed=seed, kind=kind, bits=int(bits), quiet=quiet))

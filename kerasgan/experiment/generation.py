@@ -1,0 +1,83 @@
+"""`generate`: images from noise, by the generator of a finished run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+import kerasgan.gan.normalisation  # noqa: F401
+from kerasgan.data.imagesets import ImageSet, write_images
+from kerasgan.errors import UserError
+from kerasgan.experiment.runs import Run, open_run
+from kerasgan.gan.sampling import streamed
+
+GENERATOR = Path("generators") / "generator.keras"
+
+
+def generate(
+    run: str | Path,
+    out: str | Path,
+    *,
+    count: int,
+    seed: int = 1,
+    kind: str = "png",
+    bits: int = 8,
+    quiet: bool = False,
+) -> Path:
+    """Write `count` images of a finished noise-to-image run into the new folder `out`, which is returned.
+
+    The same seed makes the same images, and the first ones of a larger count are those of a smaller. `kind` is png
+    (8 or 16 `bits`), npz or nifti: see `data.imagesets.write_images`. images.json beside them names run, seed and
+    training data.
+    """
+    opened = open_run(run)
+    generator = generator_of(opened)
+
+    def batches() -> Iterator[np.ndarray]:
+        with tqdm(total=count, desc="generate", unit="image", disable=quiet) as bar:
+            for batch in streamed(generator, count, seed):
+                yield batch
+                bar.update(len(batch))
+
+    description = {
+        "origin": _origin(opened, seed),
+        "sequence": _sequence(opened),
+        "model": opened.model,
+        "target": opened.target,
+        "run": opened.folder.resolve().name,
+        "trained_on": opened.origin,
+        "seed": seed,
+    }
+    write_images(Path(out), batches(), kind, bits, opened.settings.data.views[0], description)
+    return Path(out)
+
+
+def generated(run: str | Path, count: int, seed: int) -> ImageSet:
+    """`count` images of a finished noise-to-image run, in memory, clipped to [-1, 1] as written images are."""
+    opened = open_run(run)
+    images = np.concatenate(list(streamed(generator_of(opened), count, seed)))
+    names = tuple(f"image_{number:06d}" for number in range(count))
+    return ImageSet(np.clip(images, -1, 1), names, names, (_sequence(opened),) * count, _origin(opened, seed))
+
+
+def generator_of(run: Run) -> keras.Model:
+    """The generator that a run has delivered; a run that makes no images from noise is a `UserError`."""
+    path = run.folder / GENERATOR
+    if not path.is_file():
+        raise UserError(
+            f"{run.folder} is a run of {run.model}, which makes no images from noise: it has no {GENERATOR}; give a "
+            "run of dcgan or wgan"
+        )
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _origin(run: Run, seed: int) -> str:
+    target = " ".join(str(value) for value in run.target.values())
+    return f"{run.model} {target}, seed {seed}, trained on {run.origin}"
+
+
+def _sequence(run: Run) -> str:
+    sequence = run.target.get("sequence", "")
+    return "" if sequence == "concat" else sequence

@@ -1,0 +1,41 @@
+"""Many images side by side, pixel by pixel: PNG and animated GIF."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kerasgan.files import written_aside
+
+GAP = 2  # pixels between images
+
+
+def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images (n, h, w) in [-1, 1], clipped, as one uint8 picture of `columns` columns; what is left over is black."""
+    n, height, width = images.shape
+    rows = -(-n // columns)
+    levels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
+    picture = np.zeros((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), np.uint8)
+    for number, image in enumerate(levels):
+        top, left = number // columns * (height + GAP), number % columns * (width + GAP)
+        picture[top : top + height, left : left + width] = image
+    return picture
+
+
+def write_mosaic(path: Path, images: np.ndarray, columns: int) -> None:
+    """A mosaic as PNG."""
+    with written_aside(path) as aside:
+        Image.fromarray(mosaic(images, columns)).save(aside, "PNG")
+
+
+def write_animation(path: Path, frames: Sequence[Path], shown: tuple[int, int], milliseconds: int = 400) -> None:
+    """The upper left `shown` (height, width) pixels of some PNGs as a GIF that repeats; the last one stays longer."""
+    height, width = shown
+    pictures = []
+    for frame in frames:
+        with Image.open(frame) as picture:
+            pictures.append(picture.convert("L").crop((0, 0, width, height)))
+    times = [milliseconds] * (len(pictures) - 1) + [4 * milliseconds]
+    with written_aside(path) as aside:
+        pictures[0].save(aside, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0)

@@ -1,0 +1,37 @@
+"""Images from noise."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from kerasgan.gan import sampling
+
+
+@pytest.fixture
+def generator():
+    keras.utils.set_random_seed(1)
+    return keras.Sequential([keras.Input((5,)), layers.Dense(6, "tanh"), layers.Reshape((2, 3, 1))])
+
+
+def test_images_are_a_function_of_the_seed_and_not_of_the_count(generator):
+    few = np.concatenate(list(sampling.streamed(generator, 10, seed=3)))
+    many = np.concatenate(list(sampling.streamed(generator, 200, seed=3)))
+    assert few.shape == (10, 2, 3) and many.shape == (200, 2, 3)
+    np.testing.assert_array_equal(many[:10], few)
+    assert not np.array_equal(next(sampling.streamed(generator, 10, seed=4)), few)
+    np.testing.assert_array_equal(sampling.sampler(generator)(sampling.noise(200, 5, seed=3)), many)
+
+
+def test_images_are_those_of_the_generator(generator):
+    noise = sampling.noise(3, 5, seed=1)
+    kernel, bias = generator.layers[0].get_weights()
+    expected = np.tanh(noise.astype(float) @ kernel + bias).reshape(3, 2, 3)
+    np.testing.assert_allclose(sampling.sampler(generator)(noise), expected, atol=1e-6)
+
+
+def test_the_way_between_two_vectors_keeps_their_length():
+    first, last = np.array([2.0, 0, 0]), np.array([0, 2.0, 0])
+    way = sampling.between(first, last, 3)
+    np.testing.assert_allclose(way, [first, [np.sqrt(2), np.sqrt(2), 0], last], atol=1e-6)
+    np.testing.assert_allclose(sampling.between(first, first, 4), [first] * 4)
