@@ -182,8 +182,11 @@ def _labels_by_folder(table: Path) -> dict[str, dict[str, str]]:
     """The rows of a labels.csv by their folder; none if there is no such file."""
     if not table.is_file():
         return {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table} is not readable as CSV in UTF-8 ({error}): save it so") from None
     if rows and "folder" not in rows[0]:
         raise UserError(f"{table} has no column 'folder', which says whose labels a row holds: add it")
     return {row["folder"]: {name: row[name] for name in row if row[name] and name not in _NO_LABELS} for row in rows}

@@ -13,13 +13,12 @@ import tensorflow as tf
 
 from kerasgan.data.modalities import DISPLAY
 from kerasgan.files import write_text
-from kerasgan.metrics.classification import Confusion, bootstrap, patient_vote, roc_curve, summarise
+from kerasgan.metrics.classification import MEASURES, Confusion, bootstrap, patient_vote, roc_curve, summarise
 from kerasgan.papers.pairwise import interpretation, published
 from kerasgan.papers.pairwise.settings import ClassifierSettings, PairwiseSettings
 from kerasgan.report import classification as pictures
 from kerasgan.report.tables import markdown
 
-MEASURES = ("accuracy", "sensitivity", "specificity", "balanced_accuracy", "auc")
 BATCH = 16
 
 
@@ -137,7 +136,7 @@ def report(
     for name, rows in tables.items():
         write_csv(folder / f"{name}.csv", rows)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
-    table = quality_table(metrics, origin)
+    table = quality_table(metrics, settings.evaluation.confidence)
     write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n")
     _draw(folder, network, arrays, predictions, subset, found, settings, origin)  # of the last subset, the test set
     return table
@@ -165,7 +164,7 @@ def attention_by_class(
     return {name: dict(zip(modalities, map(float, mean), strict=True)) for name, mean in means.items()}
 
 
-def quality_table(metrics: Mapping, origin: str) -> str:
+def quality_table(metrics: Mapping, confidence: float) -> str:
     """The measures of a run as Markdown, per cent with intervals, and the published row of Table 2."""
     rows = []
     for subset in ("validation", "test"):
@@ -179,7 +178,7 @@ def quality_table(metrics: Mapping, origin: str) -> str:
     printed = [f"{mean:.2f} ({std:.2f})" for mean, std in published.TABLE_2["Prop-A"].values()]
     rows.append(["Ge 2020, Table 2, Prop-A, test, 5 runs (std)", *printed, "–", "–", "67.6"])
     names = [name.replace("_", " ") for name in MEASURES]
-    return markdown(["% (95 % interval)", *names, "majority rate"], rows)
+    return markdown([f"% ({100 * confidence:g} % interval)", *names, "majority rate"], rows)
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:

@@ -143,9 +143,10 @@ def paired_test(trials: Sequence[Trial], proposed: str, baseline: str, settings:
         by_patient.setdefault(patient, []).append(float(both[proposed]) - float(both[baseline]))
     difference = np.array([np.mean(values) for _, values in sorted(by_patient.items())])
     chance = paired_permutation(difference, settings.permutations, settings.seed)
+    repeated = "" if len(a) == len(difference) else " (too small: some patients are tested in several runs)"
     return (
         f"{proposed} against {baseline}: {len(a)} paired decisions, {only_a} right by {proposed} alone, {only_b} by "
-        f"{baseline} alone, McNemar p = {p:.3g}; accuracy {100 * difference.mean():+.1f} points over "
+        f"{baseline} alone, McNemar p = {p:.3g}{repeated}; accuracy {100 * difference.mean():+.1f} points over "
         f"{len(difference)} patients, permutation test p = {chance:.3g}"
     )
 
