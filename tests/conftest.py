@@ -86,6 +86,10 @@ BRAINMR = (
     *(f"{model}.{rest}" for model in ("dcgan", "wgan") for rest in ("batch_size=4", "epochs=3", "steps_per_epoch=5")),
     *(f"{model}.{rest}" for model in ("dcgan", "wgan") for rest in ("validate_every=1", "sample_every=1")),
     "comparison.images=20",
+    "comparison.seeds=1",
+    "comparison.c2st_epochs=1",
+    "comparison.encoder_epochs=1",
+    "comparison.neighbours=2",
 )
 
 

@@ -1,4 +1,4 @@
-"""kerasgan evaluate: what simpler methods reach on the same data."""
+"""kerasgan evaluate: what simpler methods reach on the same data, and how synthetic images compare with real ones."""
 
 from pathlib import Path
 
@@ -6,14 +6,57 @@ import click
 
 from kerasgan.cli import options
 
+SEED = click.IntRange(0, 2**32 - 1)
+POSITIVE = click.IntRange(min=1)
+BACKBONE = (
+    "inception (Keras's ImageNet weights), inception:FILE (local weights), FILE.keras (an encoder of one's own, see "
+    "`kerasgan evaluate encoder`), pixels, or pixels:SIZE."
+)
+
+
+def _images(subset: str) -> options.Decorator:
+    """Which real images are taken, by default of a prepared folder's `subset`."""
+    return options.compose(
+        click.option("--real", required=True, type=click.Path(), help="A prepared folder, or one of images."),
+        click.option("--sequence", help="Of a prepared folder: t1, t1e, t2, flair, or concat for all; default all."),
+        click.option(
+            "--subset",
+            type=click.Choice(["train", "validation", "test", "all"]),
+            default=subset,
+            show_default=True,
+            help="Of a prepared folder.",
+        ),
+        click.option("--where", metavar="LABEL=VALUE", help="Of a prepared folder: the patients with such a label."),
+        click.option("--partition", type=POSITIVE, default=1, show_default=True, help="Of a prepared folder."),
+        click.option("--size", type=POSITIVE, help="Shrink larger images to so many pixels."),
+        click.option("--seed", type=SEED, default=1, show_default=True, help="Of all that is drawn."),
+        options.quiet,
+    )
+
+
+def _synthetic(count: str) -> options.Decorator:
+    return options.compose(
+        click.option("--synthetic", required=True, type=click.Path(), help="A folder of images, or a finished run."),
+        click.option("--count", type=POSITIVE, help=count),
+        click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A JSON file for the result."),
+    )
+
+
+_both = options.compose(_images("all"), _synthetic("Images of each set; default all there are, needed for a run."))
+
+
+def _backbone(default: str) -> options.Decorator:
+    return click.option("--backbone", default=default, show_default=True, help=BACKBONE)
+
 
 @click.group()
 def evaluate() -> None:
-    """Baselines that a deep network has to beat.
+    """Baselines that a deep network has to beat, and comparisons of synthetic with real images.
 
     \b
     Example:
         kerasgan evaluate radiomics --data prepared/
+        kerasgan evaluate c2st --real prepared/ --sequence t1e --synthetic runs/dcgan/t1e --count 500
     """
 
 
@@ -50,3 +93,130 @@ def radiomics(data, folds, repeats, seed, out, config, overrides, profile, quiet
         quiet=quiet,
     )
     click.echo(result.markdown())
+
+
+def _compare(kind: str, **chosen: object) -> None:
+    from kerasgan import experiment
+
+    click.echo(experiment.evaluate_images(kind, **chosen).markdown())
+
+
+@evaluate.command(short_help="Fréchet distance of features (FID).")
+@_both
+@_backbone("inception")
+def fid(**chosen) -> None:
+    """The Fréchet distance of real and synthetic features, as FID (Heusel et al. 2017): lower is nearer.
+
+    Numbers compare among the same backbone and number of images, and not with those in papers, which come from other
+    weights of Inception.
+
+    \b
+    Example:
+        kerasgan evaluate fid --real prepared/ --sequence t1e --synthetic runs/dcgan/t1e --count 500
+        kerasgan evaluate fid --real prepared/ --synthetic images/ --backbone encoder.keras --out fid.json
+    """
+    _compare("fid", **chosen)
+
+
+@evaluate.command(short_help="Kernel distance of features (KID).")
+@_both
+@_backbone("inception")
+@click.option("--subsets", type=POSITIVE, default=100, show_default=True, help="How many random subsets.")
+@click.option(
+    "--subset-size",
+    type=click.IntRange(min=2),
+    help="Images of each; default 1000, or half of the smaller set if that is less.",
+)
+def kid(**chosen) -> None:
+    """The kernel distance of real and synthetic features, as KID (Binkowski et al. 2018): unbiased also for few images.
+
+    \b
+    Example:
+        kerasgan evaluate kid --real prepared/ --sequence t1e --synthetic images/ --backbone encoder.keras
+    """
+    _compare("kid", **chosen)
+
+
+@evaluate.command(short_help="Precision, recall, density, coverage.")
+@_both
+@_backbone("inception")
+@click.option("--k", type=POSITIVE, default=5, show_default=True, help="Which nearest neighbour is the radius.")
+def prdc(**chosen) -> None:
+    """Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020) of features.
+
+    \b
+    Example:
+        kerasgan evaluate prdc --real prepared/ --sequence t1e --synthetic images/ --backbone encoder.keras --k 3
+    """
+    _compare("prdc", **chosen)
+
+
+@evaluate.command(short_help="Similarity of random pairs within each set.")
+@_both
+@click.option("--pairs", type=POSITIVE, default=1000, show_default=True, help="Random pairs of each set.")
+def ssim_diversity(**chosen) -> None:
+    """Mean SSIM and MS-SSIM of random pairs of synthetic images beside those of real ones of different patients.
+
+    \b
+    Example:
+        kerasgan evaluate ssim-diversity --real prepared/ --sequence t1e --synthetic images/
+    """
+    _compare("ssim-diversity", **chosen)
+
+
+@evaluate.command(short_help="Can a classifier tell synthetic from real images?")
+@_both
+@_backbone("pixels")
+@click.option("--repeats", type=POSITIVE, default=5, show_default=True, help="Splits, each with the next seed.")
+@click.option("--epochs", type=POSITIVE, default=20, show_default=True, help="Of the CNN.")
+def c2st(**chosen) -> None:
+    """Classifier two-sample test (Lopez-Paz and Oquab 2017): held-out accuracy of a small CNN and 1-NN; 0.5 is chance.
+
+    No patient is in training and test. Beside it stands the same test of two halves of the real images, by patient.
+    --backbone is the feature space of 1-NN.
+
+    \b
+    Example:
+        kerasgan evaluate c2st --real prepared/ --sequence t1e --synthetic runs/dcgan/t1e --count 500
+    """
+    _compare("c2st", **chosen)
+
+
+@evaluate.command(short_help="Are synthetic images copies of training images?")
+@_images("train")
+@_synthetic("Synthetic images; default all there are, needed for a run.")
+@_backbone("pixels")
+@click.option("--held-out", type=click.Path(), help="Real images of other patients; default the test subset of --real.")
+@click.option("--pairs", type=POSITIVE, default=8, show_default=True, help="How many of the worst the picture shows.")
+def memorisation(**chosen) -> None:
+    """The nearest training image of each synthetic one, against the distances of held-out real images to them.
+
+    --real has the images that the run was trained on. Writes, beside the JSON file of --out, the worst pairs as .png.
+
+    \b
+    Example:
+        kerasgan evaluate memorisation --real prepared/ --sequence t1e --synthetic images/ --out memorisation.json
+    """
+    from kerasgan import experiment
+
+    click.echo(experiment.evaluate_memorisation(**chosen).markdown())
+
+
+@evaluate.command(short_help="Train a backbone on one's own real images.")
+@_images("train")
+@click.option("--count", type=POSITIVE, help="Images to learn from; default all there are.")
+@click.option("--features", type=POSITIVE, default=64, show_default=True, help="Of each image.")
+@click.option("--epochs", type=POSITIVE, default=50, show_default=True, help="Of the training.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Ends in .keras.")
+def encoder(**chosen) -> None:
+    """Train a convolutional autoencoder on real images; its encoder is a backbone that needs no download.
+
+    What it was trained on stands beside it as .json.
+
+    \b
+    Example:
+        kerasgan evaluate encoder --real prepared/ --sequence t1e --out encoder.keras
+    """
+    from kerasgan import experiment
+
+    click.echo(experiment.train_image_encoder(**chosen).markdown())

@@ -25,6 +25,7 @@ def export(run, to, warmup) -> None:
     \b
     Example:
         kerasgan export runs/pairwise/t1-t1e --to saved_models/
+        kerasgan export runs/wgan/t1-128 --to saved_models/
     """
     from kerasgan import experiment
 

@@ -8,7 +8,8 @@ import click
 Decorator = Callable[[Callable], Callable]
 
 
-def _compose(*decorators: Decorator) -> Decorator:
+def compose(*decorators: Decorator) -> Decorator:
+    """Several decorators as one, in the order in which they would stand above a function."""
     return lambda function: reduce(lambda inner, decorate: decorate(inner), reversed(decorators), function)
 
 
@@ -33,7 +34,7 @@ class Several(click.Command):
 
 quiet = click.option("--quiet", is_flag=True, help="No progress bars, results only.")
 
-configuration = _compose(
+configuration = compose(
     click.option("--config", type=click.Path(dir_okay=False), help="A YAML of your own instead of the model's."),
     click.option(
         "--set",
@@ -49,7 +50,7 @@ configuration = _compose(
     ),
 )
 
-training = _compose(
+training = compose(
     click.option("--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads."),
     configuration,
     click.option("--run-dir", type=click.Path(file_okay=False), help="Where the run is kept; default runs/MODEL/NAME."),

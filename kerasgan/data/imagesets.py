@@ -1,5 +1,6 @@
 """Sets of single-channel images, real or synthetic: what the tests and metrics that compare the two take in."""
 
+import gzip
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -183,7 +184,8 @@ def _write_batch(folder: Path, batch: np.ndarray, first: int, kind: str, bits: i
                 to_png(image, bits).save(file, "PNG")
             else:
                 volume = slices.unstack(image[None], view)
-                file.write(nib.Nifti1Image(np.ascontiguousarray(volume), np.eye(4)).to_bytes())
+                nifti = nib.Nifti1Image(np.ascontiguousarray(volume), np.eye(4))
+                file.write(gzip.compress(nifti.to_bytes(), mtime=0))
 
 
 def to_png(image: np.ndarray, bits: int = 8) -> Image.Image:

@@ -12,12 +12,15 @@ load_tensorflow()  # before the modules below import it
 from kerasgan.data.check import check_cohort
 from kerasgan.data.cohort import read_cohort
 from kerasgan.data.indexers import index_to_csv
+from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
 from kerasgan.experiment.enlarging import enlarge
 from kerasgan.experiment.evaluation import evaluate_radiomics
 from kerasgan.experiment.export import export
 from kerasgan.experiment.generation import generate
+from kerasgan.experiment.memorisation import evaluate_memorisation
 from kerasgan.experiment.preparation import prepare
-from kerasgan.experiment.reproduction import reproduce
+from kerasgan.experiment.studies.brainmr import reproduce_brainmr
+from kerasgan.experiment.studies.pairwise import reproduce_pairwise
 from kerasgan.experiment.training import train
 from kerasgan.experiment.translation import fill_missing, translate, translate_folder
 from kerasgan.phantom import simulate_cohort
@@ -25,6 +28,8 @@ from kerasgan.phantom import simulate_cohort
 __all__ = [
     "check_cohort",
     "enlarge",
+    "evaluate_images",
+    "evaluate_memorisation",
     "evaluate_radiomics",
     "export",
     "fill_missing",
@@ -32,9 +37,11 @@ __all__ = [
     "index_to_csv",
     "prepare",
     "read_cohort",
-    "reproduce",
+    "reproduce_brainmr",
+    "reproduce_pairwise",
     "simulate_cohort",
     "train",
+    "train_image_encoder",
     "translate",
     "translate_folder",
 ]

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasgan.errors import UserError
+from kerasgan.experiment.generation import GENERATOR
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.files import write_text, written_aside
 from kerasgan.tf_errors import as_os_error
@@ -41,18 +43,46 @@ def export(run: str | Path, to: str | Path = "saved_models", *, warmup: bool | N
     return versions
 
 
-def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
+@dataclass(frozen=True)
+class _Endpoint:
+    """What a generator takes and gives."""
+
+    name: str  # of the served model
+    source: str  # of the input
+    target: str  # of the output
+    shape: tuple[int, ...]  # of one input
+    about: str
+    neutral: float  # an input's value in examples
+
+
+def _endpoint(run: Run, path: Path, generator: keras.Model) -> _Endpoint:
+    shape, (size, *_) = generator.input_shape[1:], generator.output_shape[1:]
+    if path.name == GENERATOR.name:
+        target = "_".join(str(value) for value in run.target.values())
+        about = f"""Makes {target.replace("_", " ")} images from noise.
+
+Input `noise`: float32 (n, {shape[0]}), standard normal numbers.
+Output `image`: float32 (n, {size}, {size}, 1), clipped to [-1, 1], upright slices, background -1."""
+        return _Endpoint(f"{run.model}_{target}", "noise", "image", shape, about, 0.0)
     source, target = path.stem.split("_to_")
+    about = f"""Translates {source} slices to {target}.
+
+Input `{source}`: float32 (n, {size}, {size}, 1) in [-1, 1], upright slices in radiological convention, background -1.
+Output `{target}`: the same shape and range."""
+    return _Endpoint(f"{run.model}_{path.stem}", source, target, shape, about, -1.0)
+
+
+def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
     generator = keras.saving.load_model(path, compile=False, safe_mode=True)
-    model = to / f"{run.model}_{path.stem}"
-    size = generator.input_shape[1]
+    end = _endpoint(run, path, generator)
+    model = to / end.name
     archive = keras.export.ExportArchive()
     archive.track(generator)
     archive.add_endpoint(
         "serve",  # the first endpoint is also serving_default
         # A dictionary gives the output a name that does not depend on Keras's layer names.
-        lambda image: {target: generator(image, training=False)},
-        input_signature=[tf.TensorSpec((None, size, size, 1), tf.float32, name=source)],
+        lambda given: {end.target: tf.clip_by_value(generator(given, training=False), -1.0, 1.0)},
+        input_signature=[tf.TensorSpec((None, *end.shape), tf.float32, name=end.source)],
     )
     version = _next_version(model)
     # The server polls for numeric folders: one that is still being written must not have such a name.
@@ -61,19 +91,19 @@ def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
         if warmup:
             from kerasgan.experiment.warmup import write_warmup  # needs the extra `serving`
 
-            write_warmup(aside / WARMUP, model.name, source, [(n, size, size, 1) for n in _WARMUP_BATCHES])
+            write_warmup(aside / WARMUP, end.name, end.source, [(n, *end.shape) for n in _WARMUP_BATCHES], end.neutral)
         text = _README.substitute(
-            name=model.name,
-            source=source,
-            target=target,
-            size=size,
+            name=end.name,
+            source=end.source,
+            target=end.target,
+            about=end.about,
             version=version,
             origin=run.origin,
             run=run.folder.resolve().name,
             base=to,
         )
         (aside / "README.md").write_text(text, encoding="utf-8")
-        (aside / "example_request.json").write_text(_example(source, size), encoding="utf-8")
+        (aside / "example_request.json").write_text(_example(end), encoding="utf-8")
     return model / str(version)
 
 
@@ -92,18 +122,17 @@ def models_config(base: Path) -> str:
     return "model_config_list {\n" + "".join(entries) + "}\n"
 
 
-def _example(source: str, size: int) -> str:
-    """A REST request with one black slice."""
-    image = np.full((1, size, size, 1), -1.0).tolist()
-    return json.dumps({"signature_name": "serving_default", "inputs": {source: image}})
+def _example(end: _Endpoint) -> str:
+    """A REST request with one black slice, or with the noise that is the middle of all."""
+    given = np.full((1, *end.shape), end.neutral).tolist()
+    return json.dumps({"signature_name": "serving_default", "inputs": {end.source: given}})
 
 
 _README = Template("""# $name, version $version
 
-Translates $source slices to $target. Trained by the run `$run` on: $origin.
+$about
 
-Input `$source`: float32 (n, $size, $size, 1) in [-1, 1], upright slices in radiological convention, background -1.
-Output `$target`: the same shape and range.
+Trained by the run `$run` on: $origin.
 
     docker run --rm -p 127.0.0.1:8501:8501 -v "$$(realpath $base):/models" tensorflow/serving \\
         --model_config_file=/models/models.config

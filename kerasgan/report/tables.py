@@ -1,6 +1,9 @@
 """Tables as text."""
 
+import csv
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -12,3 +15,26 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its title and its notes."""
+
+    name: str  # of its file
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def markdown(self) -> str:
+        """Under its title, as a section."""
+        notes = "".join(f"\n{note}" for note in self.notes)
+        return f"## {self.title}\n\n{markdown(self.header, self.rows)}\n{notes}\n"
+
+    def csv(self, origin: str) -> str:
+        """With a first line of comment that names the title and the data that ours were measured on."""
+        text = io.StringIO()
+        text.write(f"# {self.title}; ours on: {origin}\n")
+        csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
+        return text.getvalue()

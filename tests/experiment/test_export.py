@@ -120,3 +120,16 @@ def test_warm_up_without_the_extra_says_how_to_get_it(finished_run, tmp_path, mo
     with pytest.raises(UserError, match=r"pip install 'kerasgan\[serving\]'"):
         experiment.export(finished_run, tmp_path, warmup=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_generator_from_noise(noise_run, tmp_path):
+    (version,) = experiment.export(noise_run, tmp_path, warmup=True)
+    assert version.relative_to(tmp_path).parts == ("dcgan_t1_32", "1")
+    serving = tf.saved_model.load(str(version)).signatures["serving_default"]
+    noise = np.random.default_rng(1).normal(0, 3, (2, 8)).astype(np.float32)
+    image = serving(noise=tf.constant(noise))["image"].numpy()
+    generator = keras.saving.load_model(noise_run / "generators" / "generator.keras", safe_mode=True)
+    np.testing.assert_allclose(image, np.clip(generator(noise), -1, 1), atol=1e-5)
+    request = json.loads((version / "example_request.json").read_text())
+    assert np.shape(request["inputs"]["noise"]) == (1, 8)
+    assert "from noise" in (version / "README.md").read_text()

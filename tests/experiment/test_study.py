@@ -199,7 +199,7 @@ def test_bad_input_is_named_before_anything_is_trained(enlarged, prepared_folder
 @pytest.fixture(scope="module")
 def study(prepared_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "study"
-    return experiment.reproduce(data=prepared_folder, runs=1, overrides=TWO, out=folder, quiet=True)
+    return experiment.reproduce_pairwise(data=prepared_folder, runs=1, overrides=TWO, out=folder, quiet=True)
 
 
 @pytest.mark.slow
@@ -234,20 +234,20 @@ def test_reproduce_writes_every_table_with_ours_beside_the_published(study, prep
 @pytest.mark.slow
 def test_what_is_done_is_not_done_again(study, prepared_folder, capsys):
     before = {path: path.stat().st_mtime_ns for path in study.glob("run1/**/*") if path.is_file()}
-    experiment.reproduce(data=prepared_folder, runs=1, overrides=TWO, out=study)
+    experiment.reproduce_pairwise(data=prepared_folder, runs=1, overrides=TWO, out=study)
     assert capsys.readouterr().err.count(": done") == 12
     assert {path: path.stat().st_mtime_ns for path in study.glob("run1/**/*") if path.is_file()} == before
     with pytest.raises(UserError, match=r"another configuration \(classifier.shift"):
-        experiment.reproduce(
+        experiment.reproduce_pairwise(
             data=prepared_folder, runs=1, overrides=[*TWO, "classifier.shift=0.2"], out=study, quiet=True
         )
 
 
 def test_a_dry_run_of_the_study_says_what_is_missing(prepared_folder, tmp_path, capsys):
-    folder = experiment.reproduce(
+    folder = experiment.reproduce_pairwise(
         data=prepared_folder, runs=2, cases=("a",), overrides=TWO, out=tmp_path / "study", dry_run=True
     )
     assert capsys.readouterr().err.count("would be done") == 16
     assert not folder.exists()
     with pytest.raises(UserError, match=r"--runs must be from 1 to split\.partitions, 5; got 6"):
-        experiment.reproduce(data=prepared_folder, runs=6, overrides=TWO, out=folder)
+        experiment.reproduce_pairwise(data=prepared_folder, runs=6, overrides=TWO, out=folder)

@@ -69,6 +69,7 @@ class ComparisonSettings(Section):
 
     images: Count
     seeds: Count
+    c2st_epochs: Count
     encoder_epochs: Count
     neighbours: Count
     seed: Seed

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +22,7 @@ from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.model import Game, LatentGAN
 from kerasgan.gan.penalties import clip_weights
 from kerasgan.metrics.kernel_distance import squared_mmd
+from kerasgan.metrics.two_sample import nearest_neighbour_decisions
 from kerasgan.papers.brainmr import networks, published
 from kerasgan.papers.brainmr.settings import BrainmrSettings, LatentTraining
 from kerasgan.report.mosaics import GAP, write_animation, write_mosaic
@@ -43,6 +45,7 @@ class BrainmrTask:
     panels: ClassVar = {
         "losses": ["generator_loss", "critic_loss"],
         f"squared kernel distance of {THUMBNAIL}x{THUMBNAIL} thumbnails": ["kernel_distance"],
+        "accuracy of 1-NN on thumbnails": ["nearest_neighbour"],
         "standard deviation of a pixel over images": ["spread", "spread_of_real"],
     }
     pictures: ClassVar = {
@@ -52,7 +55,7 @@ class BrainmrTask:
     }
 
     @classmethod
-    def target(cls, sequence: str, size: int) -> dict[str, Any]:
+    def target(cls, sequence: str, size: int | None = SIZES[0]) -> dict[str, Any]:
         """A sequence by any of its names, "concat" for the union of all, or "all" for the paper's rows; and pixels."""
         sequence = sequence.lower()
         if sequence == "all":
@@ -71,12 +74,15 @@ class BrainmrTask:
 
     @classmethod
     def members(cls, target: dict[str, Any], settings: BrainmrSettings, prepared: Prepared) -> list[dict[str, Any]]:
-        """Table 1's rows of this model, of the sequences that the cohort has and the sizes that it was prepared for."""
+        """Table 1's rows of this model, of the sequences that the cohort has.
+
+        Of data of another size than 128 pixels, the rows of 64 have half of it.
+        """
         there = imagesets.sequences_of(prepared, None)
         return [
-            {"sequence": sequence, "size": size}
+            {"sequence": sequence, "size": size * settings.data.size // SIZES[0]}
             for model, sequence, size in published.TABLE_1
-            if model == cls.model and sequence in (*there, imagesets.CONCAT) and size <= settings.data.size
+            if model == cls.model and sequence in (*there, imagesets.CONCAT)
         ]
 
     def __init__(self, settings: BrainmrSettings, prepared: Prepared, target: dict[str, Any]):
@@ -108,17 +114,17 @@ class BrainmrTask:
             for name in imagesets.sequences_of(self.prepared, self.sequence)
         }
 
-    def _reference(self, subset: str) -> np.ndarray:
-        """Real images (n, size, size), at most COMPARED, drawn by the seed from all sequences alike."""
+    def _reference(self, subset: str) -> imagesets.ImageSet:
+        """Real images of the run's size, at most COMPARED, drawn by the seed from all sequences alike."""
         rng = np.random.default_rng(self.training.seed)
-        found = []
-        by_sequence = self._visits(subset)
+        found, by_sequence = [], self._visits(subset)
         for name, visits in by_sequence.items():
             # A few visits hold enough: the images of hundreds would fill the memory.
             some = [visits[i] for i in rng.permutation(len(visits))[: max(1, COMPARED // 10)]]
-            images = imagesets.of_visits(self.prepared, some, name).images
-            found.append(images[rng.permutation(len(images))[: COMPARED // len(by_sequence)]])
-        return imagesets.shrunk(np.concatenate(found), self.size)
+            images = imagesets.of_visits(self.prepared, some, name)
+            found.append(images.take(rng.permutation(len(images))[: COMPARED // len(by_sequence)]))
+        whole = imagesets.joined(found)
+        return replace(whole, images=imagesets.shrunk(whole.images, self.size))
 
     @property
     def training(self) -> LatentTraining:
@@ -205,7 +211,7 @@ class BrainmrTask:
         """Measures, sample pictures, history.csv and the progress bar, in this order."""
         training = self.training
         sample = sampling.sampler(self.gan.averaged or self.gan.generator)
-        columns = ["generator_loss", "critic_loss", "kernel_distance", "spread", "spread_of_real"]
+        columns = ["generator_loss", "critic_loss", "kernel_distance", "nearest_neighbour", "spread", "spread_of_real"]
         shown = {"generator_loss": "G", "critic_loss": "D", "kernel_distance": "KD"}
         return [
             Every(training.validate_every, training.epochs, lambda epoch: self.measures(sample)),
@@ -217,19 +223,29 @@ class BrainmrTask:
     def measures(self, sample) -> dict[str, float]:
         """How far images are from real ones, and whether they differ from one another as real ones do.
 
-        kernel_distance is the squared maximum mean discrepancy (as in KID, which takes Inception's features) of
-        thumbnails: it falls towards 0 and needs no other network. `spread` near 0 is mode collapse.
+        Of thumbnails, which need no other network. kernel_distance is the squared maximum mean discrepancy, as in KID;
+        it falls towards 0. nearest_neighbour is the accuracy with which the nearest image of other patients tells
+        real from synthetic; 0.5 is chance. `spread` near 0 is mode collapse.
         """
-        fake = self._fixed(sample, len(self.real))
-        thumbs = [
+        fake = np.clip(self._fixed(sample, len(self.real)), -1, 1)
+        real, fake = (
             imagesets.shrunk(images, min(THUMBNAIL, self.size)).reshape(len(images), -1)
-            for images in (self.real, np.clip(fake, -1, 1))
-        ]
+            for images in (self.real.images, fake)
+        )
         return {
-            "kernel_distance": squared_mmd(*thumbs),
-            "spread": float(thumbs[1].std(axis=0).mean()),
-            "spread_of_real": float(thumbs[0].std(axis=0).mean()),
+            "kernel_distance": squared_mmd(real, fake),
+            "nearest_neighbour": self._nearest_neighbour(real, fake),
+            "spread": float(fake.std(axis=0).mean()),
+            "spread_of_real": float(real.std(axis=0).mean()),
         }
+
+    def _nearest_neighbour(self, real: np.ndarray, fake: np.ndarray) -> float:
+        """Every second patient and every second synthetic image are known, the others judged; classes weigh alike."""
+        known = np.unique(self.real.groups, return_inverse=True)[1] % 2 == 0
+        train, test = (np.concatenate([real[own], fake[i::2]]) for i, own in enumerate((known, ~known)))
+        learnt, truth = (np.repeat([0, 1], [own.sum(), len(fake[i::2])]) for i, own in enumerate((known, ~known)))
+        right = nearest_neighbour_decisions(train, learnt, test) == truth
+        return float(np.mean([right[truth == label].mean() for label in np.unique(truth)]))
 
     def _fixed(self, sample, count: int) -> np.ndarray:
         return sample(sampling.noise(count, self.settings.network.latent, self.training.seed))
@@ -266,7 +282,7 @@ class BrainmrTask:
 
     def _draw(self, folder: Path, sample) -> None:
         vectors = sampling.noise(SHOWN, self.settings.network.latent, self.training.seed)
-        real = self.real[np.linspace(0, len(self.real) - 1, SHOWN // 2).round().astype(int)]
+        real = self.real.images[np.linspace(0, len(self.real) - 1, SHOWN // 2).round().astype(int)]
         fake = sample(vectors)[: SHOWN // 2]
         half = COLUMNS // 2  # columns of each side
         rows = [np.concatenate([fake[i : i + half], real[i : i + half]]) for i in range(0, len(real), half)]

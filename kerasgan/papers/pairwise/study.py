@@ -12,7 +12,7 @@ from kerasgan.metrics.comparison import mcnemar, paired_permutation
 from kerasgan.papers.pairwise import published
 from kerasgan.papers.pairwise.published import MEASURES
 from kerasgan.papers.pairwise.settings import EvaluationSettings
-from kerasgan.report.tables import markdown
+from kerasgan.report.tables import Table
 
 FOREST = "radiomics forest"
 # What each case compares, and the name of its method without the mask enhancement (Table 5).
@@ -32,21 +32,6 @@ class Trial:
     folder: str  # where it can be looked up
     measures: Mapping[str, float]  # fractions, on test patients after the vote
     patients: Mapping[str, bool]  # test patient -> judged rightly
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its title and its notes."""
-
-    name: str
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = ()
-
-    def markdown(self) -> str:
-        notes = "".join(f"\n{note}" for note in self.notes)
-        return f"## {self.title}\n\n{markdown(self.header, self.rows)}\n{notes}\n"
 
 
 def mean_and_std(values: Sequence[float], decimals: int = 2) -> str:

@@ -1,4 +1,4 @@
-"""`reproduce`: every run that a paper's study needs, then its tables.
+"""`reproduce pairwise`: the study of Ge et al. 2020.
 
 STUDY/run1/
     gans-a/PAIR/  gans-b/PAIR/  gans-a-unmasked/PAIR/     pairwise GANs, with and without the mask in their loss
@@ -10,7 +10,6 @@ STUDY/tables.md  table2.csv ... table6.csv  results.json  figure7.png
 
 import csv
 import gc
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -40,7 +39,7 @@ from kerasgan.papers.pairwise import autoencoder, study
 from kerasgan.papers.pairwise.cases import modalities_of
 from kerasgan.papers.pairwise.enlarging import Enlarged, open_enlarged
 from kerasgan.papers.pairwise.quality import RANGE, translator
-from kerasgan.papers.pairwise.study import METHODS, UNMASKED, Table, Trial
+from kerasgan.papers.pairwise.study import METHODS, UNMASKED, Trial
 from kerasgan.report.figures import boxed_grid
 
 MASKS = {"with mask": "", "without mask": "-unmasked"}
@@ -66,7 +65,7 @@ class Study:
         return settings_of("pairwise", self.config, self.profile, [*self.overrides, *more])
 
 
-def reproduce(
+def reproduce_pairwise(
     *,
     data: str | Path | None = None,
     runs: int | None = None,
@@ -321,7 +320,7 @@ def _write_tables(work: Study, numbers: Sequence[int], cases: Sequence[str]) -> 
     head = f"# Ge et al. 2020: the study\n\nOurs on: {origin}\n\n{length}\n\n"
     write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
     for table in tables:
-        write_text(work.folder / f"{table.name}.csv", _csv(table, origin))
+        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
     content = {"data": origin, "length": length, "trials": [asdict(trial) for trial in trials]}
     write_text(work.folder / "results.json", json.dumps(content, indent=1))
     _draw_figure_7(work, work.run(numbers[0]) / f"gans-{cases[0]}", settings)
@@ -349,13 +348,6 @@ def _trials(work: Study, number: int, cases: Sequence[str]) -> list[Trial]:
     right = dict(zip(patients, (truth == decision).tolist(), strict=True))
     found.append(Trial(study.FOREST, number, 0, "", summarise(truth, score, decision), right))
     return found
-
-
-def _csv(table: Table, origin: str) -> str:
-    text = io.StringIO()
-    text.write(f"# {table.title}; ours on: {origin}\n")
-    csv.writer(text, lineterminator="\n").writerows([table.header, *table.rows])
-    return text.getvalue()
 
 
 def _draw_figure_7(work: Study, gans: Path, settings) -> None:

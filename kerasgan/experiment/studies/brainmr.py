@@ -1,0 +1,322 @@
+"""`reproduce brainmr`: the study of Han et al. 2018.
+
+STUDY/
+    dcgan/t1-128/ ... wgan/concat-64/     a run per row of Table 1, with comparison.json and memorisation.png
+    encoder-128.keras, encoder-64.keras   the feature spaces, trained on the real images that the GANs learn from
+    turing/dcgan-t1-128/ ...              raters' answers, where `kerasgan turing` was given these folders
+    tables.md  table1.csv  measured.csv  results.json  figure3.png  figure4.png
+"""
+
+import gc
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import numpy as np
+
+from kerasgan.data.imagesets import CONCAT, read_images, sequences_of, visits_with
+from kerasgan.data.modalities import canonical
+from kerasgan.data.pipeline import count_slices
+from kerasgan.data.prepare import Prepared, open_prepared
+from kerasgan.errors import UserError
+from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
+from kerasgan.experiment.generation import GENERATOR, generate
+from kerasgan.experiment.memorisation import evaluate_memorisation
+from kerasgan.experiment.preparation import is_simulated, simulated
+from kerasgan.experiment.training import TASKS, is_done, train
+from kerasgan.files import remove, write_text
+from kerasgan.papers import settings_of
+from kerasgan.papers.brainmr import study
+from kerasgan.papers.brainmr.settings import BrainmrSettings
+from kerasgan.papers.brainmr.study import Row
+from kerasgan.report.mosaics import write_mosaic
+
+ENCODER_IMAGES = 2000  # at most, of an encoder's training
+SHOWN = 8  # images of a row in the figures
+FIGURES = {"dcgan": "figure3.png", "wgan": "figure4.png"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where a study is kept, on which data, and with which words of the command line."""
+
+    folder: Path
+    prepared: Prepared
+    settings: BrainmrSettings
+    options: dict[str, Any]  # config, profile, overrides
+    keep_checkpoints: bool
+    quiet: bool
+
+    def own_size(self, size: int) -> int:
+        """The paper's 128 or 64 pixels, of data of another size."""
+        return size * self.settings.data.size // 128
+
+    def run(self, row: tuple[str, str, int]) -> Path:
+        model, sequence, size = row
+        return self.folder / model / f"{sequence}-{self.own_size(size)}"
+
+    def encoder(self, size: int) -> Path:
+        return self.folder / f"encoder-{size}.keras"
+
+    @property
+    def where(self) -> str | None:
+        own = self.settings.study
+        return f"{own.label}={own.value}" if own.label else None
+
+    @property
+    def learnt(self) -> str:
+        """The subset that the GANs learn from."""
+        return "train" if self.settings.study.held_out else "all"
+
+    @property
+    def compared(self) -> str:
+        """The subset that images are compared with."""
+        return "test" if self.settings.study.held_out else "all"
+
+
+def reproduce_brainmr(
+    *,
+    data: str | Path | None = None,
+    models: Sequence[str] = ("dcgan", "wgan"),
+    sequences: Sequence[str] = (),
+    config: str | Path | None = None,
+    profile: str = "full",
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    keep_checkpoints: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train what is missing of the rows of Table 1, resume what was interrupted, compare, and write the tables.
+
+    Args:
+        data: a prepared folder; None: the simulated cohort of the settings.
+        models: dcgan, wgan or both.
+        sequences: modalities by any of their names, or concat; none: all that the cohort has, and concat.
+        config, profile, overrides: see `papers.settings_of`.
+        out: the study's folder; default runs/brainmr/study, or study-PROFILE.
+        keep_checkpoints: of finished runs; without them a run cannot be lengthened.
+        dry_run: say what would be done.
+        quiet: no progress.
+
+    Returns the folder of the study.
+    """
+    settings = settings_of("dcgan", config, profile, overrides)
+    folder = Path(out or Path("runs") / "brainmr" / ("study" if profile == "full" else f"study-{profile}"))
+    if dry_run and data is None and not is_simulated(settings):
+        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
+        return folder
+    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
+    options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
+    work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
+    wanted = [name if name == CONCAT else canonical(name) for name in map(str.lower, sequences)]
+    rows = [row for row in study.rows_of(sequences_of(prepared, None)) if row[0] in models]
+    rows = [row for row in rows if not wanted or row[1] in wanted]
+    if not rows:
+        raise UserError(f"{prepared.folder} has none of {', '.join(wanted)}; leave out --sequence to take what it has")
+    steps = _steps(work, rows)
+    if not quiet:
+        click.echo(f"data: {prepared.manifest.origin}", err=True)
+    for position, (what, done, act) in enumerate(steps, 1):
+        state = "done" if done() else ("would be done" if dry_run else "")
+        if not quiet:
+            click.echo(f"step {position} of {len(steps)}, {what}{': ' + state if state else ''}", err=True)
+        if not state:
+            act()
+            # The networks and graphs of dozens of runs would fill the memory.
+            keras.backend.clear_session()
+            gc.collect()
+    if not dry_run:
+        _write_tables(work, rows)
+    return folder
+
+
+Step = tuple[str, Callable[[], bool], Callable[[], Any]]
+
+
+def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
+    """What is to be done, whether it is, and how, in order."""
+    steps: list[Step] = []
+    for size in dict.fromkeys(work.own_size(row[2]) for row in rows):
+        steps.append(
+            (f"features of {size}x{size} images", work.encoder(size).is_file, partial(_train_encoder, work, size))
+        )
+    for row in rows:
+        model, sequence, size = row
+        target = {"sequence": sequence, "size": work.own_size(size)}
+        title = TASKS[model].title(target)
+        steps.append((title, partial(is_done, work.run(row), model, work.options), partial(_train, work, row, target)))
+        steps.append(
+            (f"{title}: comparison with real images", partial(_is_compared, work, row), partial(_compare, work, row))
+        )
+    return steps
+
+
+def _train_encoder(work: Study, size: int) -> None:
+    visits = [
+        (name, visits_with(work.prepared, name, work.learnt, work.settings.study.partition, *_who(work)))
+        for name in sequences_of(work.prepared, None)
+    ]
+    count = min(ENCODER_IMAGES, sum(count_slices(own) for _, own in visits))
+    train_image_encoder(
+        real=work.prepared.folder,
+        out=work.encoder(size),
+        subset=work.learnt,
+        where=work.where,
+        partition=work.settings.study.partition,
+        size=size,
+        count=count,
+        seed=work.settings.comparison.seed,
+        epochs=work.settings.comparison.encoder_epochs,
+        quiet=work.quiet,
+    )
+
+
+def _who(work: Study) -> tuple[str | None, str]:
+    return work.settings.study.label, work.settings.study.value
+
+
+def _train(work: Study, row: tuple[str, str, int], target: dict[str, Any]) -> None:
+    folder = work.run(row)
+    more = {"data": work.prepared.folder, "run_dir": folder, "quiet": work.quiet}
+    train(row[0], resume=(folder / "run.json").is_file(), **target, **more, **work.options)
+    if not work.keep_checkpoints:  # optimizer moments make up most of a run's hundreds of megabytes
+        remove(folder / "checkpoints")
+
+
+# ---- comparison with real images ------------------------------------------------------------------------------------
+
+
+def _made_from(work: Study, row: tuple[str, str, int]) -> dict[str, Any]:
+    """What comparison.json depends on."""
+    files = {"generator": work.run(row) / GENERATOR, "encoder": work.encoder(work.own_size(row[2]))}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    return hashes | {"settings": work.settings.comparison.model_dump(mode="json"), "data": work.prepared.hash}
+
+
+def _is_compared(work: Study, row: tuple[str, str, int]) -> bool:
+    path = work.run(row) / "comparison.json"
+    if not (path.is_file() and (work.run(row) / GENERATOR).is_file()):
+        return False
+    return json.loads(path.read_text(encoding="utf-8"))["made_from"] == _made_from(work, row)
+
+
+def _compare(work: Study, row: tuple[str, str, int]) -> None:
+    """Generated images beside as many real ones, into comparison.json."""
+    _, sequence, size = row
+    folder, own = work.run(row), work.settings.comparison
+    partition = work.settings.study.partition
+    names = sequences_of(work.prepared, sequence)
+    visits = [visits_with(work.prepared, name, work.compared, partition, *_who(work)) for name in names]
+    count = min(own.images, sum(map(count_slices, visits)))
+    remove(folder / "images")
+    generate(folder, folder / "images", count=count, seed=own.seed, kind="npz", quiet=True)
+    common = {
+        "real": work.prepared.folder,
+        "synthetic": folder / "images",
+        "sequence": sequence,
+        "where": work.where,
+        "partition": partition,
+        "size": work.own_size(size),
+        "seed": own.seed,
+        "count": count,
+        "quiet": True,
+    }
+    encoder = str(work.encoder(work.own_size(size)))
+    found = {
+        "c2st": evaluate_images(
+            "c2st", subset=work.compared, backbone=encoder, repeats=own.seeds, epochs=own.c2st_epochs, **common
+        ),
+        "ssim-diversity": evaluate_images("ssim-diversity", subset=work.compared, **common),
+    }
+    for kind, more in (("kid", {}), ("fid", {}), ("prdc", {"k": own.neighbours})):
+        found[kind] = evaluate_images(kind, subset=work.compared, backbone=encoder, **common, **more)
+    if work.settings.study.held_out:
+        out = folder / "memorisation.json"
+        found["memorisation"] = evaluate_memorisation(backbone=encoder, out=out, **common)
+    content = {
+        "made_from": _made_from(work, row),
+        "measures": _measures({kind: result.numbers for kind, result in found.items()}),
+        "results": {kind: asdict(result) for kind, result in found.items()},
+    }
+    write_text(folder / "comparison.json", json.dumps(content, indent=1, allow_nan=False))
+
+
+def _measures(numbers: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
+    """The numbers that the table shows."""
+    tests, pairs = numbers["c2st"], numbers["ssim-diversity"]["SSIM"]
+    shown = {
+        "cnn": tests["CNN, real and synthetic"]["accuracy"],
+        "cnn_halves": tests["CNN, two halves of real"]["accuracy"],
+        "nearest": tests["1-NN, real and synthetic"]["accuracy"],
+        "kid": numbers["kid"]["KID"]["mean"],
+        "fid": numbers["fid"]["FID"]["value"],
+        "precision": numbers["prdc"]["precision"]["value"],
+        "recall": numbers["prdc"]["recall"]["value"],
+        "ssim": pairs["synthetic"],
+        "ssim_real": pairs["real"],
+    }
+    if "memorisation" in numbers:
+        shown["near"] = numbers["memorisation"]["synthetic"]["share below percentile 5"]
+    return shown
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def _write_tables(work: Study, rows: Sequence[tuple[str, str, int]]) -> None:
+    found = [_row(work, row) for row in rows]
+    settings, origin = work.settings, work.prepared.manifest.origin
+    held_out = settings.study.held_out
+    notes = [
+        study.CHANCE + " 'Halves of real': the same CNN on two halves of the real images, by patient.",
+        "KID, FID, 1-NN, precision and recall in the features of an autoencoder of ours: compare rows of one size, "
+        f"not with papers. {settings.comparison.images} images of each kind at most; real ones of "
+        + ("test patients, whom neither GAN nor encoder has seen." if held_out else "the patients that were learnt."),
+    ]
+    if not held_out:
+        notes.append("No memorisation report: all patients were learnt, as in the paper; --set study.held_out=true.")
+    tables = [study.rater_table(found), study.measured_table(found, notes)]
+    steps = ", ".join(
+        f"{study.MODELS[name]} {own.epochs * own.steps_per_epoch} steps"
+        for name, own in (("dcgan", settings.dcgan), ("wgan", settings.wgan))
+        if name in {row.model for row in found}
+    )
+    learnt = "training patients" if held_out else "all patients"
+    length = f"{steps}, of {learnt}{f' with {work.where}' if work.where else ''}, images of {settings.data.size} (128)"
+    head = f"# Han et al. 2018: the study\n\nOurs on: {origin}\n\n{length}\n\n"
+    write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
+    for table in tables:
+        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
+    content = {"data": origin, "length": length, "rows": [asdict(row) for row in found]}
+    write_text(work.folder / "results.json", json.dumps(content, indent=1))
+    for model in {row.model: None for row in found}:
+        _draw(work, model, [row for row in rows if row[0] == model])
+    click.echo((work.folder / "tables.md").read_text(encoding="utf-8"))
+
+
+def _row(work: Study, row: tuple[str, str, int]) -> Row:
+    folder = work.run(row)
+    measures = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))["measures"]
+    own = work.own_size(row[2])
+    return Row(*row, own, str(folder.relative_to(work.folder)), measures, _ratings(work, row))
+
+
+def _ratings(work: Study, row: tuple[str, str, int]) -> study.Ratings | None:
+    return None
+
+
+def _draw(work: Study, model: str, rows: Sequence[tuple[str, str, int]]) -> None:
+    """Figures 3 and 4: synthetic images, a row of the table in each line."""
+    lines = []
+    for row in rows:
+        images = read_images(work.run(row) / "images").images[:SHOWN]
+        repeat = work.settings.data.size // images.shape[1]
+        lines.append(images.repeat(repeat, axis=1).repeat(repeat, axis=2))
+    write_mosaic(work.folder / FIGURES[model], np.concatenate(lines), SHOWN)

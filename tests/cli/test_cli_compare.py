@@ -1,0 +1,194 @@
+"""kerasgan evaluate fid, kid, prdc, ssim-diversity, c2st, memorisation, encoder: from folders to numbers and files."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from scipy.linalg import sqrtm
+
+from kerasgan import experiment
+from kerasgan.cli import cli
+from kerasgan.data.imagesets import read_images, to_png
+from kerasgan.errors import UserError
+from kerasgan.experiment.images import image_set
+
+
+def run(*words, code=0):
+    result = CliRunner().invoke(cli, ["evaluate", *map(str, words)])
+    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def sentence(*words):
+    last = run(*words, code=2).output.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    return last
+
+
+def pictures(folder, count, seed, size=16, mean=0.0):
+    folder.mkdir()
+    images = np.random.default_rng(seed).normal(mean, 0.3, (count, size, size))
+    for number, image in enumerate(images):
+        to_png(image).save(folder / f"{number:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    top = tmp_path_factory.mktemp("pictures")
+    return pictures(top / "real", 24, 1), pictures(top / "synthetic", 20, 2, mean=0.1)
+
+
+@pytest.fixture(scope="module")
+def encoder(prepared_folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
+    words = ["--real", prepared_folder, "--sequence", "flair", "--size", 16, "--features", 4, "--epochs", 3]
+    return path, run("encoder", *words, "--out", path, "--quiet").stdout
+
+
+def test_fid_in_pixels_and_its_json(folders, tmp_path):
+    real, synthetic = folders
+    out = tmp_path / "new" / "fid.json"
+    words = ["--real", real, "--synthetic", synthetic, "--backbone", "pixels:4", "--quiet", "--out", out]
+    output = run("fid", *words).stdout
+    assert "Real: images in real: 24 images in 24 groups, 16x16 pixels" in output
+    assert "Backbone: pixels" in output and "shrunk to 4x4" in output
+    assert "a covariance is singular" not in output
+    result = json.loads(out.read_text())
+    assert (result["kind"], result["seed"], result["preprocessing"][:13]) == ("fid", 1, "shrunk to 4x4")
+    features = [read_images(own).images.reshape(-1, 4, 4, 4, 4).mean(axis=(2, 4)).reshape(-1, 16) for own in folders]
+    one, two = (np.cov(own, rowvar=False) for own in features)
+    difference = features[0].mean(axis=0) - features[1].mean(axis=0)
+    expected = difference @ difference + np.trace(one + two - 2 * sqrtm(one @ two).real)
+    assert result["numbers"]["FID"]["value"] == pytest.approx(expected, abs=1e-4)
+    assert "a covariance is singular" in run("fid", *words[:4], "--backbone", "pixels").stdout
+
+
+def test_kid_states_its_subsets(folders, tmp_path):
+    words = ["--real", folders[0], "--synthetic", folders[1], "--backbone", "pixels", "--out", tmp_path / "kid.json"]
+    output = run("kid", *words, "--subsets", 7).stdout
+    assert "seed 1, subsets 7, subset size 10" in output, "half of the smaller set"
+    assert run("kid", *words, "--subsets", 7, "--seed", 2).stdout != output
+    run("kid", *words, "--subset-size", 20, "--subsets", 1)
+    assert json.loads((tmp_path / "kid.json").read_text())["settings"] == {"subsets": 1, "subset_size": 20}
+    assert "--subset-size 21 takes 21 or more" in sentence("kid", *words, "--subset-size", 21)
+
+
+def test_prdc_with_an_encoder(prepared_folder, folders, encoder):
+    path, output = encoder
+    assert "Encoder of 16x16 images to 4 features, trained for 3 epochs" in output
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["patients"] == len(set(image_set(prepared_folder, sequence="flair", subset="train").groups))
+    words = ["--real", prepared_folder, "--sequence", "flair", "--size", 16, "--synthetic", folders[1]]
+    output = run("prdc", *words, "--backbone", path, "--k", 3).stdout
+    assert "encoder, 4 features; encoder.keras, sha256" in output
+    assert ", FLAIR, 16x16 pixels" in output
+    for name in ("precision", "recall", "density", "coverage"):
+        assert f"| {name} " in output
+    assert "neighbour 20 takes 21 or more" in sentence("prdc", *words, "--backbone", path, "--k", 20)
+
+
+def test_ssim_diversity_has_real_beside_synthetic(prepared_folder):
+    words = ["--real", prepared_folder, "--sequence", "t1", "--synthetic", prepared_folder, "--pairs", 50]
+    output = run("ssim-diversity", *words).stdout
+    assert "MS-SSIM, 2 scales" in output and "seed 1, pairs 50" in output
+    line = next(line for line in output.splitlines() if line.startswith("| SSIM"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:4] == cells[4:7], "the same set, the same pairs"
+
+
+def test_c2st_tells_dark_from_bright(tmp_path):
+    real, synthetic = pictures(tmp_path / "a", 40, 1), pictures(tmp_path / "b", 40, 2, mean=0.5)
+    out = tmp_path / "c2st.json"
+    words = ["--real", real, "--synthetic", synthetic, "--repeats", 2, "--epochs", 12, "--out", out, "--quiet"]
+    output = run("c2st", *words).stdout
+    assert "seed 1, repeats 2, epochs 12" in output
+    numbers = json.loads(out.read_text())["numbers"]
+    assert numbers["CNN, real and synthetic"]["accuracy"] > 0.9
+    assert numbers["1-NN, real and synthetic"]["p"] < 0.01
+    assert numbers["CNN, two halves of real"]["p"] > 0.05
+    assert numbers["CNN, real and synthetic"]["tested on"] == 40
+    assert len(json.loads(out.read_text())["details"]["1-NN, two halves of real"]["accuracies"]) == 2
+
+
+def test_c2st_refuses_a_patient_on_both_sides(prepared_folder):
+    words = ["--real", prepared_folder, "--synthetic", prepared_folder, "--sequence", "t1"]
+    assert "10 patients, BraTS2021_00000 among them, are in both" in sentence("c2st", *words)
+
+
+def test_memorisation_finds_the_copies_and_draws_them(prepared_folder, tmp_path):
+    training = image_set(prepared_folder, sequence="t1", subset="train")
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for number in range(5):
+        to_png(training.images[number]).save(copied / f"{number}.png")
+    out = tmp_path / "memorisation.json"
+    words = ["--real", prepared_folder, "--sequence", "t1", "--synthetic", copied, "--out", out, "--pairs", 3]
+    output = run("memorisation", *words).stdout
+    assert "No number here is a guarantee of privacy." in output
+    result = json.loads(out.read_text())
+    assert result["numbers"]["synthetic"]["share below percentile 1"] == 1
+    found = {row["synthetic"]: row["training"] for row in result["details"]["nearest"]}
+    assert found == {f"{number}.png": training.names[number] for number in range(5)}
+    assert result["sets"]["held out"]["groups"] == len(
+        set(image_set(prepared_folder, sequence="t1", subset="test").groups)
+    )
+    with Image.open(out.with_suffix(".png")) as picture:
+        assert picture.size[0] > 400
+
+
+def test_memorisation_of_pictures_needs_held_out_ones(folders, tmp_path):
+    words = ["--real", folders[0], "--synthetic", folders[1]]
+    assert "give --held-out" in sentence("memorisation", *words)
+    held_out = pictures(tmp_path / "held", 10, 3)
+    assert "Held out: images in held: 10 images" in run("memorisation", *words, "--held-out", held_out).stdout
+    assert "does not end in .json" in sentence("memorisation", *words, "--out", tmp_path / "m.png")
+
+
+def test_memorisation_refuses_held_out_training_patients(prepared_folder, folders):
+    words = ["--real", prepared_folder, "--synthetic", folders[1], "--subset", "all", "--size", 16]
+    assert "are in both" in sentence("memorisation", *words)
+
+
+def test_sizes_that_differ_are_one_sentence(prepared_folder, folders):
+    words = ["--real", prepared_folder, "--synthetic", folders[1], "--backbone", "pixels"]
+    assert "real images have 32x32, the synthetic images have 16x16 pixels; expected one size: give --size" in sentence(
+        "fid", *words
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "message"),
+    [
+        ("fid", ["--count", 30], "30 images wanted, 24 there"),
+        ("fid", ["--count", 1], "has 1 images; a Fréchet distance takes 2 or more"),
+        ("fid", ["--backbone", "inceptoin"], "did you mean 'inception'"),
+        ("prdc", ["--backbone", "nowhere.keras"], "there is no file nowhere.keras"),
+        ("c2st", ["--count", 3], "halves by patient take 4 or more"),
+    ],
+)
+def test_bad_input_is_one_sentence(folders, kind, words, message):
+    words = words if "--backbone" in words else [*words, "--backbone", "pixels"]
+    assert message in sentence(kind, "--real", folders[0], "--synthetic", folders[1], *words)
+
+
+def test_images_too_small_for_ssim(tmp_path):
+    words = ["--real", pictures(tmp_path / "a", 3, 1, size=8), "--synthetic", pictures(tmp_path / "b", 3, 1, size=8)]
+    assert "8x8 pixels are too small for SSIM; expected 11x11 or more" in sentence("ssim-diversity", *words)
+
+
+def test_the_python_function_names_what_it_does_not_know(folders):
+    with pytest.raises(UserError, match="there is no comparison 'fd'; did you mean 'fid'"):
+        experiment.evaluate_images("fd", real=folders[0], synthetic=folders[1])
+    with pytest.raises(UserError, match="prdc has no setting 'kk'; did you mean 'k'"):
+        experiment.evaluate_images("prdc", real=folders[0], synthetic=folders[1], backbone="pixels", kk=3)
+    with pytest.raises(UserError, match="leave out the backbone pixels"):
+        experiment.evaluate_images("ssim-diversity", real=folders[0], synthetic=folders[1], backbone="pixels")
+
+
+def test_the_same_seed_gives_the_same_text(folders):
+    words = ["--real", folders[0], "--synthetic", folders[1], "--backbone", "pixels", "--count", 15]
+    one, two, other = (run("prdc", *words, "--seed", seed).stdout for seed in (3, 3, 4))
+    assert one == two != other

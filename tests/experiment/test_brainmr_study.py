@@ -1,0 +1,71 @@
+"""`reproduce brainmr` on the tiny cohort."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerasgan import experiment
+from kerasgan.errors import UserError
+from kerasgan.papers.brainmr import study
+from kerasgan.papers.brainmr.study import Ratings, Row
+
+
+@pytest.fixture(scope="module")
+def options(sagittal_folder, brainmr_overrides):
+    overrides = [*brainmr_overrides, "study.held_out=false"]
+    return {"data": sagittal_folder, "overrides": overrides, "models": ("dcgan",), "sequences": ("T1",), "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def folder(options, tmp_path_factory):
+    return experiment.reproduce_brainmr(out=tmp_path_factory.mktemp("study") / "study", **options)
+
+
+def test_tables_name_the_data_and_show_the_printed_beside_ours(folder):
+    text = (folder / "tables.md").read_text()
+    assert "BraTS" in text or "brats" in text
+    assert "T1 (DCGAN, 128x128)" in text and "| 70 " in text and "26 24 6 44" in text
+    assert "DCGAN 15 steps" in text
+    assert "No memorisation report" in text
+    assert "nobody has taken the test" in text
+
+
+def test_every_number_can_be_traced(folder):
+    (row,) = json.loads((folder / "results.json").read_text())["rows"]
+    run = folder / row["folder"]
+    assert (run / "run.json").is_file() and not (run / "checkpoints").exists()
+    results = json.loads((run / "comparison.json").read_text())["results"]
+    assert results["c2st"]["numbers"]["CNN, real and synthetic"]["accuracy"] == row["measures"]["cnn"]
+    assert results["kid"]["backbone"].startswith("encoder")
+    assert results["fid"]["sets"]["real"]["images"] == results["fid"]["sets"]["synthetic"]["images"] == 20
+    assert np.asarray(Image.open(folder / "figure3.png")).shape == (32, 8 * 34 - 2)
+
+
+def test_what_is_done_is_not_done_again(folder, options, capsys):
+    before = {
+        path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name in ("run.json", "encoder-32.keras")
+    }
+    experiment.reproduce_brainmr(out=folder, **options | {"quiet": False})
+    said = capsys.readouterr().err
+    assert said.count(": done") == 3, said
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+    longer = [*options["overrides"], "comparison.images=10"]
+    experiment.reproduce_brainmr(out=folder, dry_run=True, **options | {"quiet": False, "overrides": longer})
+    said = capsys.readouterr().err
+    assert said.count(": would be done") == 1 and "comparison with real images: would be done" in said
+
+
+def test_a_sequence_that_the_cohort_lacks(options, tmp_path):
+    with pytest.raises(UserError, match="pd"):
+        experiment.reproduce_brainmr(out=tmp_path, **options | {"sequences": ("pd",)})
+
+
+def test_ratings_stand_beside_the_physicians():
+    rated = Row("wgan", "concat", 64, 64, "run", {}, Ratings(2, 0.545, (60, 40, 51, 49)))
+    table = study.rater_table([rated])
+    assert table.rows == [["Concat (WGAN, 64x64)", "53", "18 32 15 35", "64x64", "2", "54.5", "60 40 51 49"]]
+    assert not any("nobody" in note for note in table.notes)
+    measured = study.measured_table([rated], [])
+    assert measured.rows[0][1:] == ["–"] * len(study.MEASURES)

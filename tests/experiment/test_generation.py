@@ -1,0 +1,109 @@
+"""`generate`, and the folders of images that it writes and others bring."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerasgan import experiment
+from kerasgan.data import imagesets
+from kerasgan.errors import UserError
+from kerasgan.experiment.generation import generated
+from kerasgan.experiment.images import image_set
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("png", 8), ("png", 16), ("npz", 8), ("nifti", 8)])
+def test_written_images_are_read_back(noise_run, tmp_path, kind, bits):
+    out = experiment.generate(noise_run, tmp_path / "out", count=70, seed=3, kind=kind, bits=bits, quiet=True)
+    found, made = imagesets.read_images(out), generated(noise_run, 70, 3)
+    step = 2 / (2**bits - 1) if kind == "png" else 1e-6
+    np.testing.assert_allclose(found.images, made.images, atol=step / 2 + 1e-6)
+    assert found.origin == made.origin
+    about = json.loads((out / "images.json").read_text())
+    assert (about["count"], about["seed"], about["model"], about["sequence"]) == (70, 3, "dcgan", "t1")
+    assert 0 <= about["clipped_share_of_pixels"] <= 1
+
+
+def test_same_seed_same_bytes(noise_run, tmp_path):
+    first, second, other = (
+        experiment.generate(noise_run, tmp_path / name, count=count, seed=seed, quiet=True)
+        for name, count, seed in (("a", 5, 1), ("b", 66, 1), ("c", 5, 2))
+    )
+    names = [path.name for path in sorted(first.glob("*.png"))]
+    assert names == [f"image_{n:06d}.png" for n in range(5)]
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
+    assert any((first / name).read_bytes() != (other / name).read_bytes() for name in names)
+
+
+def test_nifti_slices_lie_in_the_view_of_the_training_data(noise_run, tmp_path):
+    out = experiment.generate(noise_run, tmp_path / "out", count=1, kind="nifti", quiet=True)
+    volume = nibabel.load(out / "image_000000.nii.gz")
+    assert volume.shape == (1, 32, 32), "sagittal: one voxel from left to right"
+    assert nibabel.aff2axcodes(volume.affine) == ("R", "A", "S")
+
+
+def test_a_folder_that_is_not_empty_is_kept(noise_run, tmp_path):
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not empty"):
+        experiment.generate(noise_run, tmp_path, count=1, quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_a_run_of_a_translator_makes_no_images_from_noise(finished_run, tmp_path):
+    with pytest.raises(UserError, match="a run of pairwise, which makes no images from noise"):
+        experiment.generate(finished_run, tmp_path / "out", count=1, quiet=True)
+
+
+def picture(path, levels, mode=None):
+    Image.fromarray(np.asarray(levels), mode).save(path)
+
+
+def test_pictures_by_hand(tmp_path):
+    picture(tmp_path / "a.png", np.array([[0, 255], [51, 204]], np.uint8))
+    picture(tmp_path / "b.png", np.array([[0, 65535], [13107, 52428]], np.uint16))
+    picture(tmp_path / "c.png", np.repeat(np.array([[[0], [255]], [[51], [204]]], np.uint8), 3, axis=2))
+    found = imagesets.read_images(tmp_path)
+    np.testing.assert_allclose(found.images, [[[-1, 1], [-0.6, 0.6]]] * 3, atol=1e-6)
+    assert found.names == ("a.png", "b.png", "c.png") == found.groups
+
+
+def test_pictures_that_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"holds no \.png images"):
+        imagesets.read_images(tmp_path)
+    picture(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
+    picture(tmp_path / "b.png", np.zeros((4, 6), np.uint8))
+    with pytest.raises(UserError, match=r"b\.png has 4x6 pixels, a\.png 4x4; expected images of one size"):
+        imagesets.read_images(tmp_path)
+    colour = np.zeros((4, 4, 3), np.uint8)
+    colour[0, 0, 0] = 9
+    picture(tmp_path / "b.png", colour)
+    with pytest.raises(UserError, match=r"b\.png is a colour picture; expected grey"):
+        imagesets.read_images(tmp_path)
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"b\.png cannot be read as a picture"):
+        imagesets.read_images(tmp_path)
+
+
+def test_sources(noise_run, sagittal_folder, tmp_path):
+    run = image_set(noise_run, count=6, seed=2, size=16)
+    assert run.images.shape == (6, 16, 16) and set(run.sequences) == {"t1"}
+    real = image_set(sagittal_folder, sequence="T1CE", subset="test", where="grade=HGG")
+    patients = {visit.patient for visit in experiment_visits(sagittal_folder) if visit.labels["grade"] == "HGG"}
+    assert set(real.sequences) == {"t1e"} and set(real.groups) <= patients
+    everything = image_set(sagittal_folder)
+    assert set(everything.sequences) == {"t1", "t1e", "t2", "flair"}
+    assert len(image_set(sagittal_folder, count=7, seed=1)) == 7
+    with pytest.raises(UserError, match="give --count"):
+        image_set(noise_run)
+    with pytest.raises(UserError, match="images are synthetic"):
+        image_set(noise_run, count=2, real=True)
+    with pytest.raises(UserError, match=r"100000 images wanted"):
+        image_set(sagittal_folder, count=100000)
+
+
+def experiment_visits(folder):
+    from kerasgan.data.prepare import open_prepared
+
+    return open_prepared(folder).manifest.visits

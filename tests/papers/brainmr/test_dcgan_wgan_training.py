@@ -1,0 +1,139 @@
+"""Runs of DCGAN and WGAN on the tiny cohort."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerasgan import experiment
+from kerasgan.data.prepare import open_prepared
+from kerasgan.errors import UserError
+from kerasgan.experiment.training import TASKS
+from kerasgan.gan.checkpoint import Position
+from kerasgan.papers import settings_of
+from kerasgan.papers.brainmr import published
+from kerasgan.report.page import read_history
+
+
+@pytest.fixture
+def make(sagittal_folder, brainmr_overrides):
+    def task(model="dcgan", sequence="t1", size=32, *more):
+        settings = settings_of(model, overrides=[*brainmr_overrides, *more])
+        return TASKS[model](
+            settings, open_prepared(sagittal_folder, settings.data), {"sequence": sequence, "size": size}
+        )
+
+    return task
+
+
+def test_slices_are_the_papers():
+    """#80 to #149 of 240: 70 slices."""
+    data = settings_of("dcgan").data
+    first, last = (round(fraction * 239) for fraction in data.slice_range)
+    assert (first, last) == (80, 149)
+    assert data.views == ("sagittal",) and data.size == 128
+
+
+def test_published_counts_add_up():
+    for accuracy, rr, rs, sr, ss in published.TABLE_1.values():
+        assert rr + rs == sr + ss == 50
+        assert accuracy == rr + ss
+    assert len(published.TABLE_1) == 12
+
+
+def test_only_high_grade_training_patients_are_learnt(make):
+    task = make()
+    train = set(task.prepared.manifest.partitions[0]["train"])
+    learnt = {visit.patient for visit in task.visits["t1"]}
+    grades = {visit.patient: visit.labels["grade"] for visit in task.prepared.manifest.visits}
+    assert learnt == {patient for patient in train if grades[patient] == "HGG"}
+    everyone = make("dcgan", "t1", 32, "study.held_out=false", "study.label=null")
+    assert {visit.patient for visit in everyone.visits["t1"]} == set(grades)
+
+
+def test_an_unknown_label_or_value_says_what_to_do(make):
+    with pytest.raises(UserError, match=r"label column 'stage'.*study\.label=null"):
+        make("dcgan", "t1", 32, "study.label=stage")
+    with pytest.raises(UserError, match=r"grade=IV \(values there: HGG, LGG\)"):
+        make("dcgan", "t1", 32, "study.value=IV", "study.held_out=false")
+
+
+def test_concat_is_balanced_although_a_patient_lacks_t2(make):
+    task = make("wgan", "concat", 16, "study.held_out=false", "study.label=null")
+    counts = {name: sum(len(visit.slices) for visit in visits) for name, visits in task.visits.items()}
+    assert counts["t2"] < counts["t1"]
+    assert task.images == 4 * counts["t1"]
+
+
+def test_smaller_images_are_means_of_blocks(make):
+    whole, half = (make("dcgan", "t1", size).real.images for size in (32, 16))
+    blocks = (whole[:, ::2, ::2] + whole[:, 1::2, ::2] + whole[:, ::2, 1::2] + whole[:, 1::2, 1::2]) / 4
+    np.testing.assert_allclose(half, blocks, atol=1e-6)
+    batch = next(iter(make("dcgan", "t1", 16).batches(Position()))).numpy()
+    assert batch.shape == (4, 16, 16, 1) and -1 <= batch.min() < batch.max() <= 1
+
+
+def test_a_resumed_run_sees_the_batches_that_follow(make):
+    """Passes over the images are not epochs: the position counts steps."""
+    task = make("wgan", "t1", 16)
+    every = [batch.numpy() for batch in task.batches(Position()).take(12)]
+    later = [batch.numpy() for batch in task.batches(Position(1, 3)).take(4)]
+    for one, two in zip(every[8:], later, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert every[0].shape == (20, 16, 16, 1), "five critic steps of four images"
+
+
+def test_wgans_critic_is_clipped_after_each_step_and_dcgans_is_not(make, tmp_path):
+    for model, clipped in (("wgan", True), ("dcgan", False)):
+        task = make(model, "t1", 16)
+        gan = task.build()
+        gan.critic_step(next(iter(task.batches(Position())))[:4])
+        largest = max(float(np.abs(variable.numpy()).max()) for variable in gan.trainable_of("critic"))
+        assert (largest <= 0.01 + 1e-9) is clipped
+    assert isinstance(make("wgan").build().optimizers["critic"], keras.optimizers.RMSprop)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dcgan", "t1", 32, "dcgan.batch_size=500"), "a step takes 500; add patients, or lower dcgan.batch_size"),
+        (("dcgan", "t1", 64), "sizes"),
+        (("dcgan", "pd", 32), "pd"),
+    ],
+)
+def test_bad_input(make, arguments, message):
+    with pytest.raises(UserError, match=message):
+        make(*arguments)
+
+
+def test_what_a_run_leaves(noise_run):
+    history = read_history(noise_run / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert np.isfinite(history["kernel_distance"]).all()
+    metrics = json.loads((noise_run / "metrics.json").read_text())
+    assert "training patients with grade=HGG" in metrics["data"]
+    with Image.open(noise_run / "training.gif") as animation:
+        assert animation.n_frames == 3
+    for name in ("figure.png", "interpolation.png", "samples/epoch_0003.png", "report.html"):
+        assert (noise_run / name).is_file()
+
+
+def test_the_averaged_generator_is_delivered(sagittal_folder, brainmr_overrides, tmp_path, noise_run):
+    more = {"data": sagittal_folder, "run_dir": tmp_path / "run", "quiet": True}
+    run = experiment.train("dcgan", sequence="t1", size=32, overrides=[*brainmr_overrides, "dcgan.average=0.9"], **more)
+    saved = np.load(run / "checkpoints" / "latest.npz")
+    delivered = keras.saving.load_model(run / "generators" / "generator.keras", safe_mode=True).get_weights()
+    for number, weights in enumerate(delivered):
+        np.testing.assert_array_equal(weights, saved[f"averaged/0/{number:03}"])
+    assert not np.array_equal(delivered[0], saved["generator/0/000"])
+
+
+def test_all_trains_the_rows_that_the_cohort_has(make):
+    task = make()
+    members = type(task).members({"sequence": "all"}, settings_of("dcgan"), task.prepared)
+    rows = [(member["sequence"], member["size"]) for member in members]
+    assert rows == [("t1", 128), ("t1e", 128), ("t2", 128), ("flair", 128), ("concat", 128), ("concat", 64)]
+    smaller = type(task).members({"sequence": "all"}, task.settings, task.prepared)
+    assert [member["size"] for member in smaller] == [32] * 5 + [16]
