@@ -7,17 +7,15 @@ STUDY/
     tables.md  table1.csv  measured.csv  results.json  figure3.png  figure4.png
 """
 
-import gc
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import keras
 import numpy as np
 
 from kerasgan.data.imagesets import CONCAT, read_images, sequences_of, visits_with
@@ -29,6 +27,7 @@ from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
 from kerasgan.experiment.generation import GENERATOR, generate
 from kerasgan.experiment.memorisation import evaluate_memorisation
 from kerasgan.experiment.preparation import is_simulated, simulated
+from kerasgan.experiment.studies.steps import Step, take
 from kerasgan.experiment.training import TASKS, is_done, train
 from kerasgan.files import remove, write_text
 from kerasgan.papers import settings_of
@@ -123,21 +122,10 @@ def reproduce_brainmr(
     steps = _steps(work, rows)
     if not quiet:
         click.echo(f"data: {prepared.manifest.origin}", err=True)
-    for position, (what, done, act) in enumerate(steps, 1):
-        state = "done" if done() else ("would be done" if dry_run else "")
-        if not quiet:
-            click.echo(f"step {position} of {len(steps)}, {what}{': ' + state if state else ''}", err=True)
-        if not state:
-            act()
-            # The networks and graphs of dozens of runs would fill the memory.
-            keras.backend.clear_session()
-            gc.collect()
+    take(steps, dry_run, quiet)
     if not dry_run:
         _write_tables(work, rows)
     return folder
-
-
-Step = tuple[str, Callable[[], bool], Callable[[], Any]]
 
 
 def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:

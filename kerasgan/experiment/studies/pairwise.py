@@ -9,9 +9,8 @@ STUDY/tables.md  table2.csv ... table6.csv  results.json  figure7.png
 """
 
 import csv
-import gc
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from kerasgan.experiment.enlarging import enlarge, is_current
 from kerasgan.experiment.evaluation import study_prediction
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import open_run, pair_runs
+from kerasgan.experiment.studies.steps import Step, take
 from kerasgan.experiment.training import is_done, train
 from kerasgan.files import remove, write_text
 from kerasgan.metrics.classification import summarise
@@ -108,23 +108,13 @@ def reproduce_pairwise(
     steps = [step for number in range(1, runs + 1) for step in _steps(work, number, cases)]
     if not quiet:
         click.echo(f"data: {prepared.manifest.origin}", err=True)
-    for position, (what, done, act) in enumerate(steps, 1):
-        state = "done" if done() else ("would be done" if dry_run else "")
-        if not quiet:
-            click.echo(f"step {position} of {len(steps)}, {what}{': ' + state if state else ''}", err=True)
-        if not state:
-            act()
-            # The networks and graphs of dozens of runs would fill the memory.
-            keras.backend.clear_session()
-            gc.collect()
+    take(steps, dry_run, quiet)
     if not dry_run:
         _write_tables(work, range(1, runs + 1), cases)
     return folder
 
 
 # ---- what is to be done ---------------------------------------------------------------------------------------------
-
-Step = tuple[str, Callable[[], bool], Callable[[], Any]]
 
 
 def _steps(work: Study, number: int, cases: Sequence[str]) -> list[Step]:
