@@ -6,7 +6,7 @@ import numpy as np
 def frechet_distance(real: np.ndarray, synthetic: np.ndarray) -> float:
     """The squared Fréchet (2-Wasserstein) distance between normal distributions with the sets' means and covariances.
 
-    |m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)), Heusel et al. 2017, eq. (6); covariances with n - 1. With centred
+    |m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)), Heusel et al. 2017; covariances with n - 1. With centred
     features X = sqrt(n - 1) Q R, so that R'R is the covariance, the trace of the root is the sum of the singular values
     of R1 R2': exact also where a covariance is singular, while a matrix root, or the root of a rounded eigenvalue,
     loses half of the digits.

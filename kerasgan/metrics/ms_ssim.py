@@ -1,12 +1,10 @@
 """Multi-scale structural similarity (Wang, Simoncelli and Bovik 2003)."""
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
-from kerasgan.metrics.ssim import K1, K2, SIGMA, TRUNCATE
+from kerasgan.metrics.ssim import BORDER, components
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, section 3.2, the finest first
-BORDER = int(TRUNCATE * SIGMA + 0.5)  # half of the window of 11 pixels
 WINDOW = 2 * BORDER + 1
 
 
@@ -34,26 +32,12 @@ def ms_ssim(reference: np.ndarray, image: np.ndarray, data_range: float) -> np.n
     weights = np.array(WEIGHTS[:count]) / sum(WEIGHTS[:count])
     similarity = np.ones(len(x))
     for scale, weight in enumerate(weights):
-        luminance, structure = _maps(x, y, data_range)
+        maps = components(x, y, data_range)
+        luminance, structure = (each[:, BORDER:-BORDER, BORDER:-BORDER] for each in maps)
         values = structure * luminance if scale == count - 1 else structure
         similarity *= np.maximum(values.mean(axis=(1, 2)), 0) ** weight
         x, y = _halved(x), _halved(y)
     return similarity
-
-
-def _maps(x: np.ndarray, y: np.ndarray, data_range: float) -> tuple[np.ndarray, np.ndarray]:
-    """Luminance, and contrast times structure, where the window lies within the image."""
-    mean_x, mean_y = _smooth(x), _smooth(y)
-    variances = _smooth(x * x) - mean_x**2 + _smooth(y * y) - mean_y**2
-    covariance = _smooth(x * y) - mean_x * mean_y
-    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    return (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1), (2 * covariance + c2) / (variances + c2)
-
-
-def _smooth(images: np.ndarray) -> np.ndarray:
-    for axis in (1, 2):
-        images = gaussian_filter1d(images, SIGMA, axis=axis, truncate=TRUNCATE)
-    return images[:, BORDER:-BORDER, BORDER:-BORDER]
 
 
 def _halved(images: np.ndarray) -> np.ndarray:

@@ -14,9 +14,9 @@ INSIDE = 1 - 1e-9
 class Prdc:
     """Shares from 0 to 1, but for the density, which has no upper bound; near 1 for samples of one distribution."""
 
-    precision: float  # synthetic points within a ball around a real one (Kynkäänniemi et al. 2019, eq. 2)
+    precision: float  # synthetic points within a ball around a real one (Kynkäänniemi et al. 2019)
     recall: float  # real points within a ball around a synthetic one (the same)
-    density: float  # balls around real points that a synthetic one lies in, over k (Naeem et al. 2020, section 3)
+    density: float  # balls around real points that a synthetic one lies in, over k (Naeem et al. 2020)
     coverage: float  # balls around real points that have a synthetic one in them (the same)
 
 

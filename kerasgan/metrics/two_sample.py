@@ -17,7 +17,7 @@ def nearest_neighbour_decisions(train: np.ndarray, labels: np.ndarray, test: np.
     return np.asarray(labels)[nearest(test, train)[0]]
 
 
-def binomial_p(correct: int, count: int) -> float:
+def above_chance_p(correct: int, count: int) -> float:
     """P(at least so many right of `count`) if each is right with probability 1/2, independently of the others.
 
     The exact form of N(1/2, 1 / (4 count)), Lopez-Paz and Oquab 2017, section 3. Slices of one patient are not

@@ -34,21 +34,22 @@ def heads(count=64, size=32, seed=1, origin="discs"):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
-    return path, train_encoder(heads(), path, EncoderSettings(features=6, epochs=60), quiet=True)
+    return path, train_encoder(heads(size=16), path, EncoderSettings(features=6, epochs=50, batch_size=8), quiet=True)
 
 
 def test_the_encoder_learns(trained):
     _, card = trained
-    images = heads().images
+    images = heads(size=16).images
     assert card.loss_of_background == pytest.approx(np.square(images + 1).mean(), rel=1e-5)
-    assert card.loss < 0.5 * np.square(images - images.mean(axis=0)).mean() < card.loss_of_background
+    assert card.loss < 0.5 * np.square(images - images.mean(axis=0)).mean()
+    assert card.loss < 0.25 * card.loss_of_background
 
 
 def test_its_card_says_what_it_is_from(trained):
     path, card = trained
     known = json.loads(path.with_suffix(".json").read_text())
-    assert (known["data"], known["images"], known["patients"], known["size"]) == ("discs", 64, 16, 32)
-    assert known["settings"] == {"features": 6, "epochs": 60, "batch_size": 32, "seed": 1}
+    assert (known["data"], known["images"], known["patients"], known["size"]) == ("discs", 64, 16, 16)
+    assert known["settings"] == {"features": 6, "epochs": 50, "batch_size": 8, "seed": 1}
     assert known["images_sha256"] == card.images_sha256
     assert "64 images of 16 patients (discs)" in card.markdown()
 
@@ -56,21 +57,21 @@ def test_its_card_says_what_it_is_from(trained):
 def test_same_seed_same_encoder_and_other_images_other_hash(tmp_path):
     few = heads(20, 16)
     cards, weights = [], []
-    for name, images, seed in (("a", few, 3), ("b", few, 3), ("c", few, 4), ("d", heads(20, 16, 2), 3)):
+    for name, images, seed in (("a", few, 3), ("b", few, 3), ("c", heads(20, 16, 2), 4)):
         settings = EncoderSettings(features=3, epochs=2, seed=seed)
         cards.append(train_encoder(images, tmp_path / f"{name}.keras", settings, quiet=True))
         weights.append(keras.saving.load_model(tmp_path / f"{name}.keras").get_weights())
-    for one, two, other in zip(*weights[:3], strict=True):
+    for one, two, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, two)
         assert not one.any() or not np.array_equal(one, other)
     assert cards[0] == cards[1]
-    assert cards[0].images_sha256 == cards[2].images_sha256 != cards[3].images_sha256
+    assert cards[0].images_sha256 != cards[2].images_sha256
 
 
 def test_an_encoder_is_a_backbone(trained):
     path, _ = trained
     space = backbone(str(path))
-    images = heads(40).images
+    images = heads(40, 16).images
     expected = keras.saving.load_model(path)(images[..., None], training=False)
     np.testing.assert_allclose(space.features(images), expected, rtol=1e-4, atol=1e-5)
     assert space.name.startswith("encoder, 6 features; encoder.keras, sha256 ")
@@ -88,8 +89,8 @@ def test_an_encoder_ends_in_keras(tmp_path):
 
 
 def test_images_of_another_size(trained):
-    with pytest.raises(UserError, match="takes images of 32x32 pixels, these have 16x16; give --size 32"):
-        backbone(str(trained[0])).features(heads(4, 16).images)
+    with pytest.raises(UserError, match="takes images of 16x16 pixels, these have 32x32; give --size 16"):
+        backbone(str(trained[0])).features(heads(4, 32).images)
 
 
 def test_pixels():

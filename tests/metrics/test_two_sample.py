@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm, t
 from sklearn.neighbors import KNeighborsClassifier
 
-from kerasgan.metrics.two_sample import binomial_p, combined_p, grouped_p, nearest_neighbour_decisions
+from kerasgan.metrics.two_sample import above_chance_p, combined_p, grouped_p, nearest_neighbour_decisions
 
 
 def test_decisions_equal_sklearn():
@@ -14,13 +14,13 @@ def test_decisions_equal_sklearn():
 
 
 def test_binomial_by_hand():
-    assert binomial_p(2, 3) == pytest.approx(4 / 8)
-    assert binomial_p(3, 3) == pytest.approx(1 / 8)
-    assert binomial_p(0, 3) == 1
+    assert above_chance_p(2, 3) == pytest.approx(4 / 8)
+    assert above_chance_p(3, 3) == pytest.approx(1 / 8)
+    assert above_chance_p(0, 3) == 1
 
 
 def test_binomial_is_near_the_normal_of_the_paper():
-    assert binomial_p(1050, 2000) == pytest.approx(norm.sf(1049.5 / 2000, 0.5, np.sqrt(1 / (4 * 2000))), rel=1e-3)
+    assert above_chance_p(1050, 2000) == pytest.approx(norm.sf(1049.5 / 2000, 0.5, np.sqrt(1 / (4 * 2000))), rel=1e-3)
 
 
 def test_groups_by_hand():
@@ -37,7 +37,7 @@ def test_images_that_are_independent_give_nearly_the_binomial():
     truth = np.repeat([0, 1], 500)
     decision = np.where(rng.random(1000) < 0.53, truth, 1 - truth)
     found = grouped_p(decision, truth, np.arange(1000))
-    assert found == pytest.approx(binomial_p(int((decision == truth).sum()), 1000), rel=0.15)
+    assert found == pytest.approx(above_chance_p(int((decision == truth).sum()), 1000), rel=0.15)
 
 
 def null_p_values(rng, patients, slices, synthetic, grouped):
@@ -49,7 +49,7 @@ def null_p_values(rng, patients, slices, synthetic, grouped):
         tendency = np.concatenate([np.repeat(rng.beta(1, 1, patients), slices), rng.beta(1, 1, synthetic)])
         decision = (rng.random(len(truth)) < tendency).astype(int)
         found.append(
-            grouped_p(decision, truth, groups) if grouped else binomial_p((decision == truth).sum(), len(truth))
+            grouped_p(decision, truth, groups) if grouped else above_chance_p((decision == truth).sum(), len(truth))
         )
     return np.array(found)
 
