@@ -15,6 +15,7 @@ from kerasgan.cli.phantom import phantom
 from kerasgan.cli.reproduce import reproduce
 from kerasgan.cli.train import train
 from kerasgan.cli.translate import translate
+from kerasgan.cli.turing import turing
 from kerasgan.errors import UserError
 
 
@@ -54,7 +55,7 @@ def cli() -> None:
     """
 
 
-for command in (phantom, data, train, translate, enlarge, generate, reproduce, evaluate, export, models):
+for command in (phantom, data, train, translate, enlarge, generate, reproduce, evaluate, turing, export, models):
     cli.add_command(command)
 
 

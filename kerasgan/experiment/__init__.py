@@ -23,6 +23,7 @@ from kerasgan.experiment.studies.brainmr import reproduce_brainmr
 from kerasgan.experiment.studies.pairwise import reproduce_pairwise
 from kerasgan.experiment.training import train
 from kerasgan.experiment.translation import fill_missing, translate, translate_folder
+from kerasgan.experiment.turing import turing, turing_report
 from kerasgan.phantom import simulate_cohort
 
 __all__ = [
@@ -44,4 +45,6 @@ __all__ = [
     "train_image_encoder",
     "translate",
     "translate_folder",
+    "turing",
+    "turing_report",
 ]

@@ -23,6 +23,8 @@ from kerasgan.data.modalities import canonical
 from kerasgan.data.pipeline import count_slices
 from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
+from kerasgan.evaluation.turing.summary import summarise
+from kerasgan.evaluation.turing.trial import open_trial
 from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
 from kerasgan.experiment.generation import GENERATOR, generate
 from kerasgan.experiment.memorisation import evaluate_memorisation
@@ -59,6 +61,10 @@ class Study:
     def run(self, row: tuple[str, str, int]) -> Path:
         model, sequence, size = row
         return self.folder / model / f"{sequence}-{self.own_size(size)}"
+
+    def trial(self, row: tuple[str, str, int]) -> Path:
+        model, sequence, size = row
+        return self.folder / "turing" / f"{model}-{sequence}-{self.own_size(size)}"
 
     def encoder(self, size: int) -> Path:
         return self.folder / f"encoder-{size}.keras"
@@ -270,7 +276,7 @@ def _write_tables(work: Study, rows: Sequence[tuple[str, str, int]]) -> None:
     ]
     if not held_out:
         notes.append("No memorisation report: all patients were learnt, as in the paper; --set study.held_out=true.")
-    tables = [study.rater_table(found), study.measured_table(found, notes)]
+    tables = [study.rater_table(found, _invitation(work, found)), study.measured_table(found, notes)]
     steps = ", ".join(
         f"{study.MODELS[name]} {own.epochs * own.steps_per_epoch} steps"
         for name, own in (("dcgan", settings.dcgan), ("wgan", settings.wgan))
@@ -297,7 +303,33 @@ def _row(work: Study, row: tuple[str, str, int]) -> Row:
 
 
 def _ratings(work: Study, row: tuple[str, str, int]) -> study.Ratings | None:
-    return None
+    """What raters said who have finished the test of this row."""
+    folder = work.trial(row)
+    if not folder.is_dir():
+        return None
+    trial = open_trial(folder)
+    model, sequence, size = row
+    made = f"{model} {sequence} {work.own_size(size)}, "
+    if not trial.synthetic.startswith(made):
+        raise UserError(f"{folder} holds a test of other images ({trial.synthetic}); expected {made}... : move it away")
+    found = summarise(trial)
+    if found.pooled is None:
+        return None
+    return study.Ratings(len(found.finished), found.pooled.accuracy, tuple(found.pooled))
+
+
+def _invitation(work: Study, rows: Sequence[Row]) -> list[str]:
+    """How the first row without raters is put to the test."""
+    for row in rows:
+        if row.ratings is None:
+            trial = work.trial((row.model, row.sequence, row.size))
+            where = f" --where {work.where}" if work.where else ""
+            return [
+                "A row without raters: nobody has taken its test. Such a command lets a person take it, and "
+                f"this one then shows the answers: `kerasgan turing --real {work.prepared.folder} --sequence {row.sequence}{where} "
+                f"--size {row.own_size} --synthetic {work.folder / row.folder} --out {trial}`"
+            ]
+    return []
 
 
 def _draw(work: Study, model: str, rows: Sequence[tuple[str, str, int]]) -> None:

@@ -59,8 +59,7 @@ class WganSettings(LatentTraining):
 class TuringSettings(Section):
     """The Visual Turing Test (3.3)."""
 
-    real: Count
-    synthetic: Count
+    images: Count  # real ones, and as many synthetic
     seed: Seed
 
 

@@ -39,7 +39,7 @@ def name_of(model: str, sequence: str, size: int) -> str:
     return f"{DISPLAY.get(sequence, sequence.capitalize())} ({MODELS[model]}, {size}x{size})"
 
 
-def rater_table(rows: Sequence[Row]) -> Table:
+def rater_table(rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
     """Table 1: the physician's answers, and those of our raters where there are any."""
     header = ["images", "acc. %, Han 2018", "RR RS SR SS, Han 2018", "ours", "raters", "acc. %", "RR RS SR SS"]
     lines = []
@@ -55,9 +55,7 @@ def rater_table(rows: Sequence[Row]) -> Table:
                 *([str(own.raters), f"{100 * own.accuracy:.1f}", " ".join(map(str, own.counts))] if own else ["–"] * 3),
             ]
         )
-    notes = [f"RS: real judged as synthetic, and so on. {CHANCE}"]
-    if any(row.ratings is None for row in rows):
-        notes.append("A row without raters: nobody has taken the test yet; `kerasgan turing` lets a person take it.")
+    notes = [f"RS: real judged as synthetic, and so on. {CHANCE}", *notes]
     return Table("table1", "Table 1: Visual Turing Test", header, lines, notes)
 
 
