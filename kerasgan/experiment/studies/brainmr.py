@@ -326,8 +326,8 @@ def _invitation(work: Study, rows: Sequence[Row]) -> list[str]:
             where = f" --where {work.where}" if work.where else ""
             return [
                 "A row without raters: nobody has taken its test. Such a command lets a person take it, and "
-                f"this one then shows the answers: `kerasgan turing --real {work.prepared.folder} "
-                f"--sequence {row.sequence}{where} --size {row.own_size} --synthetic {work.folder / row.folder} --out {trial}`"
+                f"this one then shows the answers: `kerasgan turing "
+                f"--real {work.prepared.folder} --sequence {row.sequence}{where} --size {row.own_size} --synthetic {work.folder / row.folder} --out {trial}`"
             ]
     return []
 
