@@ -324,10 +324,13 @@ def _invitation(work: Study, rows: Sequence[Row]) -> list[str]:
         if row.ratings is None:
             trial = work.trial((row.model, row.sequence, row.size))
             where = f" --where {work.where}" if work.where else ""
+            command = (
+                f"kerasgan turing --real {work.prepared.folder} --sequence {row.sequence}{where} --size {row.own_size} "
+                f"--synthetic {work.folder / row.folder} --out {trial}"
+            )
             return [
-                "A row without raters: nobody has taken its test. Such a command lets a person take it, and "
-                f"this one then shows the answers: `kerasgan turing "
-                f"--real {work.prepared.folder} --sequence {row.sequence}{where} --size {row.own_size} --synthetic {work.folder / row.folder} --out {trial}`"
+                "A row without raters: nobody has taken its test. Such a command lets a person take it, and the study's "
+                f"own, repeated, shows the answers: `{command}`"
             ]
     return []
 
