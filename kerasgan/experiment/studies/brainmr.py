@@ -329,7 +329,7 @@ def _invitation(work: Study, rows: Sequence[Row]) -> list[str]:
                 f"--synthetic {work.folder / row.folder} --out {trial}"
             )
             return [
-                "A row without raters: nobody has taken its test. Such a command lets a person take it, and the study's "
+                "A row without raters: nobody has taken its test. A person takes it by such a command, and the study's "
                 f"own, repeated, shows the answers: `{command}`"
             ]
     return []
