@@ -31,7 +31,7 @@ def flip_and_shift(images: tf.Tensor, seed: tf.Tensor, flip: bool, shift: float,
     """One slice's channels (size, size, c), flipped left-right with probability 1/2 and shifted.
 
     The shift is a whole number of pixels, uniform up to `shift` (a fraction) of height and of width, each direction;
-    what comes in at the border is `background` (c). Ge 2020, II-D2: horizontal flips and shifts up to 10 %.
+    what comes in at the border is `background` (c). Ge 2020, III-A1: horizontal flips and shifts up to 10 %.
     """
     if flip:
         heads = tf.random.stateless_uniform([], seed, 0, 2, tf.int32) == 1

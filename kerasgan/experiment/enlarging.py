@@ -8,7 +8,7 @@ import keras
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from kerasgan.data.prepare import open_prepared
+from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import Run, pair_runs
 from kerasgan.files import remove, write_text, written_aside
@@ -53,7 +53,8 @@ def enlarge(
         _refuse_other_patients(run, prepared, first)
     if out.exists() and (not force or not _is_enlarged(out)):
         raise UserError(
-            f"{out} exists; give another --out" + (", or --force to replace it" if _is_enlarged(out) else "")
+            f"{out} exists; give another --out, or "
+            + ("--force to replace it" if _is_enlarged(out) else "remove it if it is a damaged enlarged set")
         )
     plans, names = enlarging.plan(prepared, settings), modalities_of(prepared, settings)
     wanted = enlarging.directions(plans)
@@ -89,14 +90,14 @@ def enlarge(
     return enlarging.open_enlarged(out)
 
 
-def is_current(out: Path, group: Path) -> bool:
-    """Whether an enlarged set is there, whole, and made by the generators of a group of runs as they are now."""
+def is_current(out: Path, group: Path, prepared: Prepared) -> bool:
+    """Whether an enlarged set is there, whole, of this data, and made by a group's generators as they are now."""
     if not _is_enlarged(out):
         return False
     runs, manifest = pair_runs(group), enlarging.open_enlarged(out).manifest
     first = next(iter(runs.values()))
     study = first.settings.study
-    return (manifest.data, manifest.case, manifest.partition) == (first.data_hash, study.case, study.partition) and all(
+    return (manifest.data, manifest.case, manifest.partition) == (prepared.hash, study.case, study.partition) and all(
         frozenset(direction.split("_to_")) in runs
         and _sha256(runs[frozenset(direction.split("_to_"))].folder / "generators" / f"{direction}.keras")
         == made.sha256
@@ -108,14 +109,15 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _refuse_other_patients(run: Run, prepared, first: Run) -> None:
+def _refuse_other_patients(run: Run, prepared: Prepared, first: Run) -> None:
     """A GAN may have seen the training patients of this split and case alone."""
     if run.data_hash != prepared.hash:
         raise UserError(
             f"{run.folder} was trained on {run.data}, whose split is not that of {prepared.folder}: it may have seen "
             "validation or test patients; train it on this data"
         )
-    if run.settings.study != first.settings.study:
+    removed = [removed_scans(prepared, each.settings) for each in (run, first)]
+    if run.settings.study != first.settings.study or removed[0] != removed[1]:
         raise UserError(
             f"{run.folder} and {first.folder} were trained for different sets (study: {run.settings.study} and "
             f"{first.settings.study}); a GAN of another partition has seen validation or test patients of this one"

@@ -163,20 +163,21 @@ def _train_group(
             if not quiet:
                 click.echo(f"{number} of {len(members)}: {TASKS[model].title(member)}", err=True)
             more = {"resume": begun, "dry_run": only_checked, "quiet": quiet}
-            if not only_checked and begun and is_done(folder, model, options):
+            if not only_checked and begun and is_done(folder, model, options, prepared):
                 continue
             train(model, run_dir=folder, **options | more, **member)
     return group
 
 
-def is_done(folder: Path, model: str, options: Mapping[str, Any]) -> bool:
-    """Whether a folder holds a finished run, and one of as many epochs as are asked for.
+def is_done(folder: Path, model: str, options: Mapping[str, Any], prepared: Prepared) -> bool:
+    """Whether a folder holds a finished run on this data, and one of as many epochs as are asked for.
 
-    `options` holds config, profile and overrides. A run of another configuration is a `UserError`.
+    `options` holds config, profile and overrides. A run of another configuration or on other data is a `UserError`.
     """
     if not (folder / "run.json").is_file():
         return False
     run = open_run(folder, finished=False)
+    _refuse_other_data(run, prepared)
     asked = _settings(run, model, options["config"], options["profile"], options["overrides"])
     return run.finished and not _differences(model, run.settings, asked)
 
@@ -280,7 +281,7 @@ def _settings(
     if other := _differences(model, before.settings, asked, ignore=(f"{card(model).section}.epochs",)):
         raise UserError(
             f"{before.folder} was begun with another configuration ({'; '.join(other)}); resume it with its own, or "
-            "begin a new run with another --run-dir"
+            "begin a new one in another folder"
         )
     return asked
 
@@ -288,9 +289,14 @@ def _settings(
 def _data(before: Run | None, data: str | Path | None, settings: Section) -> Prepared:
     """The prepared folder that was given, or that of the run that is resumed."""
     prepared = open_prepared(Path(data or before.data), settings.data, settings.split)
-    if before is not None and prepared.hash != before.data_hash:
-        raise UserError(
-            f"{prepared.folder} is not the data that {before.folder} was begun on ({before.data}), or it has changed "
-            "since; a run goes on with the data that it began with, or begin a new run with another --run-dir"
-        )
+    if before is not None:
+        _refuse_other_data(before, prepared)
     return prepared
+
+
+def _refuse_other_data(run: Run, prepared: Prepared) -> None:
+    if prepared.hash != run.data_hash:
+        raise UserError(
+            f"{prepared.folder} is not the data that {run.folder} was begun on ({run.data}), or it has changed since; "
+            "a run goes on with the data that it began with, or begin a new one in another folder"
+        )

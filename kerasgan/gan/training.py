@@ -117,7 +117,7 @@ class _Keeper(keras.callbacks.Callback):
             self._drop_unproven()
             raise Diverged(
                 f"{bad[0]} is not finite in epoch {self.position.epoch + 1}, step {step}; the last good state is kept "
-                f"in {self.folder}: begin a new run with a lower training.learning_rate, or in float32"
+                f"in {self.folder}: begin a new run with a lower learning rate, or in float32"
             )
         self.unproven = False
         if self.requests and step < self.steps:  # after the last step the epoch is ended first

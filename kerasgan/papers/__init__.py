@@ -35,7 +35,7 @@ MODELS: dict[str, Card] = {
         command="kerasgan train pairwise --pair t1 t1e",
         config="pairwise",
         settings=PairwiseSettings,
-        decided_by=("data", "split", "study", "loss", "training"),
+        decided_by=("data", "split", "study", "loss", "training", "synthesis"),
     ),
     "classifier": Card(
         paper="Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor "

@@ -71,7 +71,7 @@ def test_same_seed_same_bytes_and_nothing_is_overwritten(gans, enlarged, tmp_pat
         experiment.enlarge(gans, tmp_path / "again", quiet=True)
     experiment.enlarge(gans, tmp_path / "again", force=True, quiet=True)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(UserError, match=r"exists; give another --out$"):
+    with pytest.raises(UserError, match=r"exists; give another --out, or remove it"):
         experiment.enlarge(gans, tmp_path / "mine", force=True, quiet=True)
 
 
@@ -174,8 +174,8 @@ def test_bad_input_is_named_before_anything_is_trained(enlarged, prepared_folder
     run = tmp_path / "run"
     with pytest.raises(UserError, match="made for case a of partition 1, not for case b of partition 1"):
         classifier(run, prepared_folder, "study.case=b", stage1=enlarged)
-    with pytest.raises(UserError, match="has no value in the label column 'grade'"):
-        classifier(run, prepared_folder, "classifier.label=grade")
+    with pytest.raises(UserError, match="has no value in the label column 'age'"):
+        classifier(run, prepared_folder, "classifier.label=age")
     with pytest.raises(UserError, match=r"has '(mutant|wildtype)' in the label column 'idh'; expected 'ja' or 'nein'"):
         classifier(run, prepared_folder, "classifier.positive=ja", "classifier.negative=nein")
     with pytest.raises(UserError, match="no enlarged set"):
@@ -215,7 +215,7 @@ def test_reproduce_writes_every_table_with_ours_beside_the_published(study, prep
         "91.17/91.17",
         "81.15 (3.34)",
         "132.40 (17.05)",
-        "radiomics forest",
+        "radiomics forest, on S1",
     ):
         assert printed in text
     results = json.loads((study / "results.json").read_text())
@@ -241,6 +241,30 @@ def test_what_is_done_is_not_done_again(study, prepared_folder, capsys):
         experiment.reproduce_pairwise(
             data=prepared_folder, runs=1, overrides=[*TWO, "classifier.shift=0.2"], out=study, quiet=True
         )
+
+
+@pytest.mark.slow
+def test_a_study_is_not_gone_on_with_on_other_data(study, prepared_folder, tmp_path):
+    other = tmp_path / "prepared"
+    shutil.copytree(prepared_folder, other)
+    (other / "manifest.json").write_text((other / "manifest.json").read_text() + "\n")
+    with pytest.raises(UserError, match="is not the data that"):
+        experiment.reproduce_pairwise(data=other, runs=1, overrides=TWO, out=study, quiet=True)
+
+
+@pytest.mark.slow
+def test_what_learnt_from_an_enlarged_set_that_is_no_more_is_done_again(study, prepared_folder, tmp_path, capsys):
+    copy = tmp_path / "study"
+    shutil.copytree(study, copy)
+    manifest = copy / "run1" / "enlarged-a" / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+    experiment.reproduce_pairwise(data=prepared_folder, runs=1, overrides=TWO, out=copy, dry_run=True)
+    again = [line for line in capsys.readouterr().err.splitlines() if "would be done" in line]
+    assert [line.split("run 1: ")[1].split(":")[0] for line in again] == [
+        "Prop-A",
+        "Prop-A without mask",
+        "likeness of real and synthetic images",
+    ]
 
 
 def test_a_dry_run_of_the_study_says_what_is_missing(prepared_folder, tmp_path, capsys):

@@ -145,7 +145,13 @@ def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
         model, sequence, size = row
         target = {"sequence": sequence, "size": work.own_size(size)}
         title = TASKS[model].title(target)
-        steps.append((title, partial(is_done, work.run(row), model, work.options), partial(_train, work, row, target)))
+        steps.append(
+            (
+                title,
+                partial(is_done, work.run(row), model, work.options, work.prepared),
+                partial(_train, work, row, target),
+            )
+        )
         steps.append(
             (f"{title}: comparison with real images", partial(_is_compared, work, row), partial(_compare, work, row))
         )

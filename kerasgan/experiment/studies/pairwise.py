@@ -149,7 +149,7 @@ def _synthetic(work: Study, number: int, case: str, mask: str, chosen: tuple[str
     pairs = _pairs(work)
 
     def trained() -> bool:
-        return all(is_done(gans / pair, "pairwise", options) for pair in pairs)
+        return all(is_done(gans / pair, "pairwise", options, work.prepared) for pair in pairs)
 
     def train_gans() -> None:
         train(
@@ -167,7 +167,7 @@ def _synthetic(work: Study, number: int, case: str, mask: str, chosen: tuple[str
         (f"run {number}: GANs of {label}", trained, train_gans),
         (
             f"run {number}: synthetic patients of {label}",
-            lambda: trained() and is_current(enlarged, gans),
+            lambda: trained() and is_current(enlarged, gans, work.prepared),
             lambda: enlarge(gans, enlarged, data=work.prepared.folder, force=True, quiet=work.quiet),
         ),
     ]
@@ -191,7 +191,18 @@ def _classifier(
     overrides = [*work.overrides, *chosen, f"classifier.seed={own + seed}"]
     options = {"config": work.config, "profile": work.profile, "overrides": overrides}
 
+    def current() -> bool:
+        """Whether a run there was begun on the enlarged set as it is now."""
+        wanted = open_enlarged(enlarged).hash if enlarged else None
+        return open_run(folder, finished=False).target["stage1_hash"] == wanted
+
+    def done() -> bool:
+        there = (enlarged is None or enlarged.is_dir()) and is_done(folder, "classifier", options, work.prepared)
+        return there and current()
+
     def act() -> None:
+        if (folder / "run.json").is_file() and not current():
+            remove(folder)  # learnt from an enlarged set that is no more
         train(
             "classifier",
             stage1=enlarged,
@@ -204,7 +215,7 @@ def _classifier(
         _drop_checkpoints(work, [folder])
 
     label = f"run {number}: {method}" + (f", seed {own + seed}" if work.seeds > 1 else "")
-    return label, lambda: is_done(folder, "classifier", options), act
+    return label, done, act
 
 
 def _drop_checkpoints(work: Study, folders: Sequence[Path]) -> None:
@@ -226,7 +237,8 @@ def _made_from(work: Study, number: int) -> dict[str, Any]:
     """What similarity.json depends on."""
     settings = work.settings(f"study.partition={number}")
     sets = {mask: open_enlarged(work.run(number) / f"enlarged-a{suffix}").hash for mask, suffix in MASKS.items()}
-    return {"autoencoder": settings.autoencoder.model_dump(mode="json"), "enlarged": sets}
+    own = settings.autoencoder.model_dump(mode="json")
+    return {"autoencoder": own, "enlarged": sets, "data": work.prepared.hash}
 
 
 def _measure_similarity(work: Study, number: int, chosen: tuple[str, ...]) -> None:
@@ -302,8 +314,9 @@ def _write_tables(work: Study, numbers: Sequence[int], cases: Sequence[str]) -> 
         tables.append(study.table_6({mask: [run[mask] for run in similar] for mask in MASKS}))
     origin = work.prepared.manifest.origin
     first = open_run(_classifier_folder(work, numbers[0], METHODS[cases[0]][0], 0)).settings
+    gan = next(iter(pair_runs(work.run(numbers[0]) / f"gans-{cases[0]}").values())).settings
     length = (
-        f"{len(numbers)} of the paper's 5 runs, {work.seeds} seed(s); GANs {first.training.epochs} epochs (1000), "
+        f"{len(numbers)} of the paper's 5 runs, {work.seeds} seed(s); GANs {gan.training.epochs} epochs (1000), "
         f"classifier {first.classifier.stage1.epochs} + {first.classifier.stage2.epochs} (100 + 50), "
         f"images of {first.data.size} (128)"
     )

@@ -1,5 +1,6 @@
 """DAEF: the distance between real and synthetic images by the features of an autoencoder (Ge 2020, III-E2, Table 6)."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from keras import Input, Model, layers
 
 from kerasgan.data import pipeline, records
 from kerasgan.data.prepare import Prepared
-from kerasgan.files import written_aside
+from kerasgan.files import remove, write_text, written_aside
 from kerasgan.gan import checkpoint
 from kerasgan.gan.callbacks import History, Progress
 from kerasgan.gan.checkpoint import Position
@@ -61,10 +62,12 @@ def train_autoencoder(
 ) -> Model:
     """The encoder, trained on the real training slices of `settings.study` into `folder`, or read from there.
 
-    Leaves folder/encoder.keras, history.csv and checkpoints/, from which an interrupted training goes on. Call it
-    under the precision wanted (`experiment.devices.numerics`).
+    Leaves folder/encoder.keras, made_from.json, history.csv and checkpoints/, from which an interrupted training goes
+    on; what another configuration or other data have left there is trained anew. Call it under the precision wanted
+    (`experiment.devices.numerics`).
     """
     path, own = folder / "encoder.keras", settings.autoencoder
+    _forget_another(folder, settings, prepared, modalities)
     if path.is_file():
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     visits = training_visits(prepared, settings, modalities)
@@ -101,6 +104,22 @@ def train_autoencoder(
     with written_aside(path) as aside:
         encoder.save(aside)
     return encoder
+
+
+def _forget_another(folder: Path, settings: PairwiseSettings, prepared: Prepared, modalities: Sequence[str]) -> None:
+    """Remove an autoencoder of other settings, data or modalities; note those of this one."""
+    made_from = {
+        "autoencoder": settings.autoencoder.model_dump(mode="json"),
+        "study": settings.study.model_dump(mode="json"),
+        "data": prepared.hash,
+        "modalities": list(modalities),
+    }
+    note = folder / "made_from.json"
+    if note.is_file() and json.loads(note.read_text(encoding="utf-8")) == made_from:
+        return
+    for name in ("encoder.keras", "checkpoints", "history.csv"):
+        remove(folder / name)
+    write_text(note, json.dumps(made_from, indent=1))
 
 
 def squared_error(network: Model, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

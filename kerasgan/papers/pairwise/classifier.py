@@ -10,7 +10,8 @@ runs with fake patients, 85.88 % (3.22) without (Tables 2 and 3).
 
 Deviations: none known. What the paper leaves open is marked `assumed` in the YAML; beside it, stage 1 learns the
 synthetic images alone (II-D2: "augmented images" first, then "the real MRI data"), in case b the patients that were
-completed by synthetic images with them, and stage 2 the patients whose images are all real.
+completed by synthetic images with them, and stage 2 and Bas-2 the patients whose images are all real, so that who lost
+one scan (24 of 99) leaves with the others.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from kerasgan.gan.optimizers import Keras2Adagrad
 from kerasgan.gan.settings import TrainingSettings
 from kerasgan.gan.supervised import SupervisedModel
 from kerasgan.papers.pairwise import diagnosis, streams
-from kerasgan.papers.pairwise.cases import modalities_of, training_visits
+from kerasgan.papers.pairwise.cases import modalities_of, removed_scans, training_visits
 from kerasgan.papers.pairwise.enlarging import Enlarged, open_enlarged
 from kerasgan.papers.pairwise.settings import ClassifierSettings, PairwiseSettings, StageSettings
 
@@ -210,6 +211,11 @@ def refuse_other_split(
             f"{enlarged.folder} was made for case {manifest.case} of partition {manifest.partition}, not for case "
             f"{settings.study.case} of partition {settings.study.partition}; give --set study.case={manifest.case} "
             f"--set study.partition={manifest.partition}"
+        )
+    if manifest.removed != removed_scans(prepared, settings):
+        raise UserError(
+            f"{enlarged.folder} was made with other scans removed than study.removed and classifier.modalities say: "
+            "make it anew by `kerasgan enlarge`, or give the settings that it was made with"
         )
     if lacking := set(modalities) - set(manifest.modalities):
         raise UserError(f"{enlarged.folder} has no {', '.join(sorted(lacking))}; make it anew by `kerasgan enlarge`")

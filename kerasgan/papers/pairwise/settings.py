@@ -122,6 +122,8 @@ class AutoencoderSettings(TrainingSettings):
 
     @model_validator(mode="after")
     def _paired(self) -> "AutoencoderSettings":
+        if self.strategy != "none":
+            raise ValueError("strategy must be none: the autoencoder is trained on one device")
         if len(self.strides) != len(self.filters):
             raise ValueError("strides and filters must have the same number of layers")
         return self

@@ -14,7 +14,7 @@ from kerasgan.papers.pairwise.published import MEASURES
 from kerasgan.papers.pairwise.settings import EvaluationSettings
 from kerasgan.report.tables import Table
 
-FOREST = "radiomics forest"
+FOREST = "radiomics forest, on S1"
 # What each case compares, and the name of its method without the mask enhancement (Table 5).
 METHODS = {"a": ("Prop-A", "Bas-1"), "b": ("Prop-B", "Bas-2")}
 UNMASKED = "Prop-A without mask"
@@ -111,7 +111,7 @@ def paired_test(trials: Sequence[Trial], proposed: str, baseline: str, settings:
     """McNemar's test and a permutation test over patients of the difference in accuracy, as a sentence.
 
     McNemar counts decisions, of which a patient tested in several runs has several; the permutation test swaps the two
-    methods patient by patient, so a patient counts once.
+    methods in all decisions of a patient at once, so that these need not be independent.
     """
     decided: dict[tuple, dict[str, bool]] = {}
     for trial in trials:
@@ -123,15 +123,15 @@ def paired_test(trials: Sequence[Trial], proposed: str, baseline: str, settings:
         return ""
     a, b = (np.array([both[method] for both in pairs.values()], bool) for method in (proposed, baseline))
     only_a, only_b, p = mcnemar(a, b)
-    by_patient: dict[str, list[float]] = {}
+    by_patient: dict[str, float] = {}
     for (patient, *_), both in pairs.items():
-        by_patient.setdefault(patient, []).append(float(both[proposed]) - float(both[baseline]))
-    difference = np.array([np.mean(values) for _, values in sorted(by_patient.items())])
+        by_patient[patient] = by_patient.get(patient, 0.0) + float(both[proposed]) - float(both[baseline])
+    difference = np.array([value for _, value in sorted(by_patient.items())])
     chance = paired_permutation(difference, settings.permutations, settings.seed)
-    repeated = "" if len(a) == len(difference) else " (too small: some patients are tested in several runs)"
+    repeated = "" if len(a) == len(difference) else " (too small: some patients are judged more than once)"
     return (
         f"{proposed} against {baseline}: {len(a)} paired decisions, {only_a} right by {proposed} alone, {only_b} by "
-        f"{baseline} alone, McNemar p = {p:.3g}{repeated}; accuracy {100 * difference.mean():+.1f} points over "
+        f"{baseline} alone, McNemar p = {p:.3g}{repeated}; accuracy {100 * difference.sum() / len(a):+.1f} points over "
         f"{len(difference)} patients, permutation test p = {chance:.3g}"
     )
 

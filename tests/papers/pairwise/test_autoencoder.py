@@ -94,6 +94,14 @@ def test_it_learns_and_is_not_trained_twice(train, tmp_path):
         np.testing.assert_array_equal(before, after)
 
 
+def test_one_of_other_settings_is_trained_anew(train, tmp_path):
+    first = train(tmp_path / "run")
+    other = train(tmp_path / "run", "autoencoder.seed=5")
+    assert not np.array_equal(first.get_weights()[0], other.get_weights()[0])
+    for again, before in zip(train(tmp_path / "run").get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(again, before)
+
+
 def test_an_interrupted_training_goes_on_to_the_same_weights(train, tmp_path, monkeypatch):
     from kerasgan.gan.training import _Keeper
 

@@ -66,6 +66,20 @@ def test_tables_3_and_4_run_by_run(case, names):
     assert "+33.3 points over 3 patients" in note
 
 
+def test_the_paired_difference_is_that_of_all_decisions():
+    """p is judged in three runs, q in one: three lost and one won of four are -50 points, not the patients' mean 0."""
+    settings = settings_of("pairwise").evaluation
+    trials = []
+    for run in (1, 2, 3):
+        only = {"q": (True, False)} if run == 1 else {}
+        for method, side in (("Prop-A", 0), ("Bas-1", 1)):
+            right = {"p": bool(side)} | {name: pair[side] for name, pair in only.items()}
+            trials.append(trial(method, run, 0.5, right=right))
+    note = study.paired_test(trials, "Prop-A", "Bas-1", settings)
+    assert "-50.0 points over 2 patients" in note
+    assert "judged more than once" in note
+
+
 def test_table_5_and_6():
     table = study.table_5([trial("Prop-A", 1, 0.8), trial(study.UNMASKED, 1, 0.6)])
     assert [row[1] for row in table.rows] == ["80.00 (–)", "60.00 (–)"]
