@@ -139,7 +139,7 @@ def _transposed(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     combined = _combine_taps(kernel, np.kron(taps, taps))
     combined = tf.cast(tf.reshape(combined, (size + 1, size + 1, channels, filters)), images.dtype)
     combined = tf.transpose(combined, (0, 1, 3, 2))
-    batch, height, width = _dynamic_shape(images)
+    batch, height, width = dynamic_shape(images)
     if size % 2:
         return tf.nn.conv2d_transpose(images, combined, (batch, 2 * height, 2 * width, filters), 2, "SAME")
     # With an even kernel SAME would cut the border off at the wrong end. Padding given explicitly would be right,
@@ -195,7 +195,7 @@ def _combine_taps(kernel: tf.Tensor, taps: np.ndarray) -> tf.Tensor:
     return tf.constant(taps, kernel.dtype) @ tf.reshape(kernel, (size * size, channels * filters))
 
 
-def _dynamic_shape(images: tf.Tensor) -> tuple:
+def dynamic_shape(images: tf.Tensor) -> tuple:
     """Batch, height and width: integers where they are known, else scalar tensors."""
     known, actual = images.shape, tf.shape(images)
     return tuple(actual[i] if known[i] is None else known[i] for i in range(3))

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from kerasgan.startup import load_tensorflow
@@ -11,7 +12,7 @@ load_tensorflow()  # before the modules below import it
 
 import tensorflow as tf  # noqa: E402
 
-from benchmarks import classifier, feeding, machine, prepare, step, translate  # noqa: E402
+from benchmarks import classifier, feeding, machine, noise, prepare, step, translate  # noqa: E402
 from benchmarks.timing import Row  # noqa: E402
 from kerasgan.files import write_text  # noqa: E402
 from kerasgan.report.tables import markdown  # noqa: E402
@@ -19,6 +20,8 @@ from kerasgan.report.tables import markdown  # noqa: E402
 BENCHMARKS = {
     "step": step.rows,
     "classifier": classifier.rows,
+    "dcgan": partial(noise.rows, "dcgan"),
+    "wgan": partial(noise.rows, "wgan"),
     "feeding": feeding.rows,
     "prepare": prepare.rows,
     "translate": translate.rows,

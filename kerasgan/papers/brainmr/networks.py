@@ -10,6 +10,7 @@ from keras import Input, Model, layers
 
 from kerasgan.errors import UserError
 from kerasgan.gan.normalisation import FusedBatchNormalization
+from kerasgan.gan.transposed import StridedConv2D, TransposedConv2D
 from kerasgan.papers.brainmr.settings import NetworkSettings
 
 KERNEL = 4  # stated, 3.2.2
@@ -38,15 +39,11 @@ def generator(size: int, settings: NetworkSettings) -> Model:
     # ---- up: 4 x 4 transposed convolutions of stride 2, batch normalisation, ReLU ----
     for level, count in enumerate(filters[1:], 1):
         name = f"map{START << level}"
-        x = layers.Conv2DTranspose(
-            count, KERNEL, 2, "same", use_bias=False, kernel_initializer=_kernels(), name=f"{name}_up"
-        )(x)
+        x = TransposedConv2D(count, KERNEL, use_bias=False, kernel_initializer=_kernels(), name=f"{name}_up")(x)
         x = layers.ReLU(name=f"{name}_relu")(_normalised(x, settings, name))
 
     # ---- image: float32 also under mixed precision, whose 8 bits would show in it ----
-    x = layers.Conv2DTranspose(
-        1, KERNEL, 2, "same", kernel_initializer=_kernels(), dtype="float32", name=f"map{size}_up"
-    )(x)
+    x = TransposedConv2D(1, KERNEL, kernel_initializer=_kernels(), dtype="float32", name=f"map{size}_up")(x)
     return Model(noise, x, name="generator")
 
 
@@ -57,9 +54,7 @@ def critic(size: int, settings: NetworkSettings) -> Model:
     for level, count in enumerate(filters, 1):
         first = level == 1  # not normalised: Radford et al. 2016, section 3
         name = f"map{size >> level}"
-        x = layers.Conv2D(count, KERNEL, 2, "same", use_bias=first, kernel_initializer=_kernels(), name=f"{name}_down")(
-            x
-        )
+        x = StridedConv2D(count, KERNEL, use_bias=first, kernel_initializer=_kernels(), name=f"{name}_down")(x)
         x = layers.ELU(name=f"{name}_elu")(x if first else _normalised(x, settings, name))
     x = layers.Flatten(name="flat")(x)
     # Float32 also under mixed precision: Wasserstein losses are differences of large numbers.
