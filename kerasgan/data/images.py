@@ -2,7 +2,7 @@
 
 ``P01/P01_*[0-9].tif#2`` in a cohort's cell names the third colour channel of P01_1.tif, P01_2.tif, ..., P01_10.tif, in
 the order of the last number in their names. Such images are upright axial slices, as they are shown. Only the last
-part of a pattern has wildcards; the folder's name is taken literally.
+part of a pattern has wildcards; the folder's name is taken literally. ``P01/P01_1.tif`` is a volume of one slice.
 """
 
 import re
@@ -19,14 +19,20 @@ SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 _AS_RGB = ("P", "PA", "LA", "RGBA", "CMYK", "YCbCr")  # modes of Pillow that are neither grey nor RGB
 
 
+def is_image(source: str | Path) -> bool:
+    """Whether a source (with or without ``#channel``) is a 2-D image or a pattern of them."""
+    return re.sub(r"#\d+$", "", str(source)).lower().endswith(SUFFIXES)
+
+
 def is_pattern(source: str | Path) -> bool:
     """Whether a source (with or without ``#channel``) is a pattern of 2-D images."""
-    name = Path(re.sub(r"#\d+$", "", str(source))).name
-    return has_magic(name) and name.lower().endswith(SUFFIXES)
+    return is_image(source) and has_magic(Path(source).name)
 
 
 def files_of(pattern: str | Path) -> list[Path]:
     """The images of a pattern, in the order of the last number in their names; none is a `UserError`."""
+    if not is_pattern(pattern):
+        return [Path(pattern)]
     folder, name = Path(pattern).parent, Path(pattern).name
     beside = folder.iterdir() if folder.is_dir() else ()
     # Hidden files are macOS's ``._NAME.tif``.
@@ -64,12 +70,22 @@ def one_channel(voxels: np.ndarray, source: str) -> np.ndarray:
     raise UserError(f"{source} are colour images: name the channel to read, {source}#0 to #{last}")
 
 
+def grey_size(path: Path) -> tuple[int, int]:
+    """Rows and columns of a grey image, also of one kept as RGB with equal channels; UserError for other colours."""
+    pixels = _read(path)
+    if pixels.ndim == 3 and (pixels != pixels[..., :1]).any():
+        raise UserError(f"{path} is a colour image, expected a grey one: convert it, or leave it out")
+    return pixels.shape[:2]
+
+
 def _read(path: Path) -> np.ndarray:
     """Pixels (rows, columns) or (rows, columns, channels) as stored: 8 bits, 16 bits or float."""
     try:
         with Image.open(path) as image:
             pages = getattr(image, "n_frames", 1)
             pixels = np.asarray(image.convert("RGB") if image.mode in _AS_RGB else image)
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
     # Of damaged files Pillow's parsers raise nearly anything.
     except Exception as error:
         raise UserError(f"{path} cannot be read as an image ({error}): copy or download it again") from None

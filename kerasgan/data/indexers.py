@@ -9,13 +9,14 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from glob import escape
 from pathlib import Path
 
 import numpy as np
 
-from kerasgan.data import images
+from kerasgan.data import images, matlab
 from kerasgan.data.cohort import Cohort, Visit, merge_labels, write_cohort
 from kerasgan.data.modalities import MODALITIES, SEGMENTATION, canonical, kind_of_file
 from kerasgan.data.volumes import volume_stem
@@ -27,6 +28,8 @@ EXPECTED = {
     "tcga": "files such as TCGA-02-0003_1997.06.08_t1Gd.nii.gz, as in the TCIA release of Bakas et al. 2017",
     "lgg_slices": "a folder per patient and date with 2-D images (TCGA_CS_4941_19960909_11.tif: T1, FLAIR, T1e) and "
     "masks (..._11_mask.tif), as in the LGG Segmentation set of Buda et al. 2019",
+    "figshare": "MATLAB v7.3 files 1.mat, 2.mat, ... with a struct cjdata, as in the brain tumour set of Cheng et al.",
+    "class_folders": "a folder per class with grey PNG, TIFF or JPEG images of one size, such as glioma/1854.jpg",
     "phantom": "phantom.json, labels.csv and a folder per patient, as `kerasgan phantom` writes them",
 }
 
@@ -39,6 +42,9 @@ _VISIT_NAMES = (
 _TCGA = re.compile(r"(?P<patient>TCGA-\w{2}-\w{4})_(?P<visit>\d{4}\.\d{2}\.\d{2})_(?P<rest>.+)", re.IGNORECASE)
 _GRADES = ("HGG", "LGG")
 _LGG_FOLDER = re.compile(r"TCGA_(?P<site>\w{2})_(?P<id>\w{4})_(?P<date>\d{8})")
+_FIGSHARE = re.compile(r"(?P<number>\d+)\.mat", re.IGNORECASE)
+# By which class folders are told from those of patients, whose images must not count as a patient each.
+_TUMOUR_FOLDER = re.compile(r"\D*(glioma|meningioma|pituitary|tumou?r)\D*", re.IGNORECASE)
 _NO_LABELS = ("folder", "case", "tumour_slices", "pre_contrast", "post_contrast")  # of its table: ids, what is there
 _LGG_CHANNELS = ("t1", "flair", "t1e")  # in the order of the colours: pre-contrast, FLAIR, post-contrast
 
@@ -178,6 +184,73 @@ def index_lgg_slices(folder: Path) -> Cohort:
     return _cohort(visits, f"TCGA-LGG, 2-D axial slices in {folder.name}", "lgg_slices", folder)
 
 
+def index_figshare(folder: Path) -> Cohort:
+    """The brain tumour set of Cheng et al. (figshare, 10.6084/m9.figshare.1512427), 3064 slices of 233 patients.
+
+    Each slice is a visit, named by its file's number, of the patient whose id it holds, with the labels `tumour` and,
+    if there is a cvind.mat, `fold`. The files do not say whether a slice is axial, coronal or sagittal (the set has
+    all three): all count as axial.
+    """
+    numbered: dict[int, Path] = {}
+    for path in _files(folder):
+        if match := _FIGSHARE.fullmatch(path.name):
+            other = numbered.setdefault(int(match["number"]), path)
+            if other != path:
+                raise UserError(f"two files of one number, {other} and {path}: expected one each, move one away")
+    folds = next((matlab.read_folds(path) for path in _files(folder) if path.name.lower() == "cvind.mat"), None)
+    visits = [_figshare_visit(number, path, folds) for number, path in sorted(numbered.items())]
+    return _cohort(visits, f"Brain tumour set of Cheng et al. in {folder.name}", "figshare", folder)
+
+
+def _figshare_visit(number: int, path: Path, folds: Mapping[int, str] | None) -> Visit:
+    patient, tumour = matlab.read_patient(path)
+    labels = {"tumour": tumour}
+    if folds is not None:
+        if number not in folds:
+            raise UserError(
+                f"{path} has no fold in cvind.mat, which has {len(folds)}: move cvind.mat away, or the file"
+            )
+        labels["fold"] = folds[number]
+    try:
+        return Visit(patient, str(number), {"t1e": f"{path}#{matlab.IMAGE}"}, f"{path}#{matlab.MASK}", labels)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def index_class_folders(folder: Path) -> Cohort:
+    """A folder per class with an image per slice, as post-contrast T1: the folder's name becomes the label `tumour`.
+
+    Such sets have lost their patients' ids, so each image counts as a patient: slices of one head may end up on both
+    sides of a split, which the origin says. UserError for images of several sizes, whose scales would differ.
+    """
+    files: dict[str, Path] = {}
+    for path in sorted(folder.glob("*/*")):
+        if images.is_image(path.name) and not path.name.startswith("."):
+            other = files.setdefault(f"{path.parent.name}-{path.stem}", path)
+            if other != path:
+                raise UserError(f"two images of one name, {other} and {path}: rename one, or leave it out")
+    _check_sizes(list(files.values()))
+    visits = [
+        Visit(name, "", {"t1e": str(path.parent / escape(path.name))}, labels={"tumour": path.parent.name})
+        for name, path in files.items()
+    ]
+    origin = (
+        f"2-D images by class in {folder.name} (without patient ids each image counts as a patient: a patient-wise "
+        "split is impossible)"
+    )
+    return _cohort(visits, origin, "class_folders", folder)
+
+
+def _check_sizes(paths: Sequence[Path]) -> None:
+    sizes = [images.grey_size(path) for path in paths]
+    for path, size in zip(paths, sizes, strict=True):
+        if size != sizes[0]:
+            raise UserError(
+                f"{path} is {size[0]} x {size[1]}, {paths[0]} is {sizes[0][0]} x {sizes[0][1]}: expected images of one "
+                "size and scale, resize it or leave it out"
+            )
+
+
 def _labels_by_folder(table: Path) -> dict[str, dict[str, str]]:
     """The rows of a labels.csv by their folder; none if there is no such file."""
     if not table.is_file():
@@ -197,6 +270,8 @@ INDEXERS: dict[str, Callable[[Path], Cohort]] = {
     "msd": index_msd,
     "tcga": index_tcga,
     "lgg_slices": index_lgg_slices,
+    "figshare": index_figshare,
+    "class_folders": index_class_folders,
     "phantom": index_phantom,
 }
 
@@ -215,11 +290,22 @@ def _fitting(folder: Path) -> Iterator[str]:
     if any(_LGG_FOLDER.fullmatch(path.name) and any(path.glob("*_mask.tif")) for path in folder.iterdir()):
         yield "lgg_slices"
         return
-    stems = [volume_stem(path.name) or "" for path in _volumes(folder)]
+    names = [path.name for path in _files(folder)]
+    stems = [stem for name in names if (stem := volume_stem(name)) is not None]
     if any(_TCGA.fullmatch(stem) for stem in stems):
         yield "tcga"
     if any(kind_of_file(stem) for stem in stems if not _TCGA.fullmatch(stem)):
         yield "brats"
+    numbered = any(map(_FIGSHARE.fullmatch, names))
+    if numbered:
+        yield "figshare"
+    if not stems and not numbered and any(map(_is_class_folder, folder.iterdir())):
+        yield "class_folders"
+
+
+def _is_class_folder(path: Path) -> bool:
+    named = _TUMOUR_FOLDER.fullmatch(path.name) and path.is_dir()
+    return bool(named) and any(images.is_image(image.name) for image in path.iterdir())
 
 
 def _listing() -> str:
@@ -229,13 +315,18 @@ def _listing() -> str:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def _volumes(folder: Path) -> Iterator[Path]:
-    """Volume files below a folder in a fixed order, without hidden ones (macOS archives hold ``._NAME.nii.gz``)."""
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a folder in a fixed order, without hidden ones (macOS archives hold ``._NAME.nii.gz``)."""
     for root, folders, files in os.walk(folder, followlinks=True):
         folders.sort()
         for name in sorted(files):
-            if volume_stem(name) is not None and not name.startswith("."):
+            if not name.startswith("."):
                 yield Path(root) / name
+
+
+def _volumes(folder: Path) -> Iterator[Path]:
+    """Volume files below a folder in a fixed order."""
+    return (path for path in _files(folder) if volume_stem(path.name) is not None)
 
 
 def _case_folder(path: Path) -> Path:

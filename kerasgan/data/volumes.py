@@ -1,7 +1,7 @@
 """Volumes from NIfTI (and MetaImage) files as arrays with RAS+ axes, and back onto the source's grid.
 
 A *source* is a path, or ``path#2`` for channel 2 (from 0) of a 4-D file such as those of the Medical Segmentation
-Decathlon, or a pattern of 2-D images (see `images`), whose voxels count as cubes of 1 mm since their size is unknown.
+Decathlon, or 2-D images (see `images` and `matlab`), whose voxels count as cubes of 1 mm since their size is unknown.
 
 Nibabel reads headers and orientations; ISA-L inflates ``.nii.gz`` in one call, whose bytes the array then views:
 reorientation is a matter of strides, so nothing is copied. 240 x 240 x 155 int16 takes about 10 ms on one core,
@@ -25,7 +25,7 @@ from nibabel import orientations
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import DTypeLike
 
-from kerasgan.data import images, metaimage
+from kerasgan.data import images, matlab, metaimage
 from kerasgan.errors import UserError
 from kerasgan.files import written_aside
 
@@ -158,7 +158,7 @@ def disagreement(first: Volume, second: Volume) -> str | None:
 def read_geometry(source: str | Path) -> Geometry:
     """The stored grid of a source from its header alone."""
     path, channel = split_source(source)
-    if images.is_pattern(path):
+    if is_planar(path):
         return read_volume(source).geometry
     if _suffix(path) == ".mha":
         shape, affine = metaimage.read_header(path)
@@ -170,13 +170,13 @@ def read_geometry(source: str | Path) -> Geometry:
 
 def is_planar(source: str | Path) -> bool:
     """Whether a source is a stack of 2-D images: axial slices whose distance is unknown, cut no other way."""
-    return images.is_pattern(source)
+    return images.is_image(source) or matlab.is_slice(source)
 
 
 def files_of(source: str | Path) -> list[Path]:
     """The files that a source is read from."""
     path, _ = split_source(source)
-    return images.files_of(path) if images.is_pattern(path) else [path]
+    return images.files_of(path) if images.is_image(path) else [path]
 
 
 def write_volume(path: str | Path, data: np.ndarray, like: Geometry, dtype: DTypeLike) -> None:
@@ -186,7 +186,7 @@ def write_volume(path: str | Path, data: np.ndarray, like: Geometry, dtype: DTyp
     UserError if the shape does not fit the grid, the values do not fit the dtype, or NIfTI lacks the dtype.
     """
     path = Path(path)
-    if _suffix(path) == ".mha":
+    if _suffix(path) not in (".nii.gz", ".nii"):
         raise UserError(f"cannot write {path}: volumes are written as .nii.gz or .nii, change the file's suffix")
     stored = orientations.apply_orientation(
         data, orientations.ornt_transform(_RAS, orientations.io_orientation(like.affine))
@@ -220,13 +220,13 @@ def volume_stem(name: str) -> str | None:
 
 
 def _suffix(path: Path) -> str:
-    if images.is_pattern(path):
+    if is_planar(path):
         return path.suffix.lower()
     stem = volume_stem(path.name)
     if stem is None:
         raise UserError(
-            f"{path} is no volume: expected a name that ends with {', '.join(SUFFIXES)}, one with #channel, or a "
-            "pattern of 2-D images such as P01_*.png"
+            f"{path} is no volume: expected a name that ends with {', '.join(SUFFIXES)}, one with #channel, or 2-D "
+            "images such as P01.png, P01_*.png or 1.mat"
         )
     return path.name[len(stem) :].lower()
 
@@ -239,8 +239,9 @@ def _attempt(path: Path) -> _Stored | UserError:
 
 
 def _decode(path: Path) -> _Stored:
-    if images.is_pattern(path):
-        return _Stored(images.read_stack(path), _UNKNOWN_SPACING, slope=1.0, intercept=0.0)
+    if is_planar(path):
+        read = matlab.read if matlab.is_slice(path) else images.read_stack
+        return _Stored(read(path), _UNKNOWN_SPACING, slope=1.0, intercept=0.0)
     if _suffix(path) == ".mha":
         voxels, affine = metaimage.read(path)
         return _Stored(voxels, affine, slope=1.0, intercept=0.0)
@@ -320,7 +321,7 @@ def _header(content: bytes, path: Path) -> _Header:
 def _volume(stored: _Stored | UserError, channel: int | None, source: str) -> Volume:
     if isinstance(stored, UserError):
         raise stored
-    voxels = images.one_channel(stored.voxels, source) if channel is None and is_planar(source) else stored.voxels
+    voxels = images.one_channel(stored.voxels, source) if channel is None and images.is_image(source) else stored.voxels
     shape = _spatial(voxels.shape, channel, source)
     geometry = _geometry(shape, stored.affine, source)
     voxels = voxels.reshape(shape, order="F") if channel is None else voxels[..., channel]

@@ -274,8 +274,8 @@ def test_missing_files_and_folders_are_named(tmp_path, suffix, read):
 
 
 def test_unknown_suffix_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"a\.png is no volume: expected a name that ends with \.nii\.gz, \.nii, \.mha"):
-        read_volume(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.dcm is no volume: expected a name that ends with \.nii\.gz, \.nii, \.mha"):
+        read_volume(tmp_path / "a.dcm")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
