@@ -20,7 +20,9 @@ from kerasgan.errors import UserError
     show_default=True,
     help="Voxels across the 240 mm field of view: 240 is 1 mm.",
 )
-@click.option("--idh-fraction", type=click.FloatRange(0, 1), default=0.33, show_default=True, help="IDH mutants.")
+@click.option(
+    "--idh-fraction", type=click.FloatRange(0, 1), default=0.33, show_default=True, help="IDH mutant gliomas."
+)
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1),
@@ -29,14 +31,24 @@ from kerasgan.errors import UserError
     help="How clearly the IDH status shows; 0: not at all.",
 )
 @click.option("--missing", multiple=True, metavar="MODALITY=FRACTION", help="Leave a modality out of some patients.")
+@click.option(
+    "--tumour",
+    "tumours",
+    multiple=True,
+    metavar="NAME",
+    default=("glioma",),
+    show_default=True,
+    help="glioma, meningioma or pituitary; more than one are dealt equally.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Threads; default one per core.")
 @options.quiet
-def phantom(out, patients, seed, grid, idh_fraction, strength, missing, workers, quiet) -> None:
-    """Simulate glioma patients: T1, T1e, T2, FLAIR and segmentation as NIfTI, labels as CSV.
+def phantom(out, patients, seed, grid, idh_fraction, strength, missing, tumours, workers, quiet) -> None:
+    """Simulate patients with brain tumours: T1, T1e, T2, FLAIR and segmentation as NIfTI, labels as CSV.
 
     \b
     Example:
         kerasgan phantom heads/ --patients 20 --seed 7 --grid 96 --missing t2=0.06
+        kerasgan phantom heads/ --tumour glioma --tumour meningioma --tumour pituitary
     """
     from kerasgan.phantom import simulate_cohort
 
@@ -48,6 +60,7 @@ def phantom(out, patients, seed, grid, idh_fraction, strength, missing, workers,
         idh_fraction=idh_fraction,
         strength=strength,
         missing=dict(_fraction(text) for text in missing),
+        tumours=tumours,
         workers=workers,
         quiet=quiet,
     )

@@ -150,7 +150,9 @@ def index_phantom(folder: Path) -> Cohort:
     missing = [key for key in ("seed", "grid", "patients") if key not in settings]
     if missing:
         raise UserError(f"{folder / 'phantom.json'} lacks {', '.join(missing)}: make the phantom cohort again")
-    cohort = merge_labels(index_brats(folder), folder / "labels.csv", ("idh", "grade"))
+    # Cohorts without the setting `tumours` are older and have gliomas only.
+    columns = ("idh", "grade", "tumour") if "tumours" in settings else ("idh", "grade")
+    cohort = merge_labels(index_brats(folder), folder / "labels.csv", columns)
     origin = "simulated phantom cohort (seed {seed}, grid {grid}, {patients} patients)".format(**settings)
     return replace(cohort, origin=origin)
 

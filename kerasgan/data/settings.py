@@ -8,6 +8,7 @@ from kerasgan.settings import Section
 
 View = Literal["axial", "coronal", "sagittal"]
 Modality = Literal["t1", "t1e", "t2", "flair"]
+Tumour = Literal["glioma", "meningioma", "pituitary"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 FOLD_TOLERANCE = 5e-4  # of a share written with three decimals: 0.333
 
@@ -65,3 +66,11 @@ class PhantomSettings(Section):
     idh_fraction: Annotated[float, Field(ge=0, le=1)]
     strength: Annotated[float, Field(ge=0, le=1)]  # of the IDH label's signs in the image
     seed: Annotated[int, Field(ge=0)]
+    # Dealt equally. A file without this key, such as the configuration of an older run, means gliomas.
+    tumours: Annotated[tuple[Tumour, ...], Strict(False), Field(min_length=1)] = ("glioma",)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "PhantomSettings":
+        if len(set(self.tumours)) < len(self.tumours):
+            raise ValueError("tumours must differ")
+        return self

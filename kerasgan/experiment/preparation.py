@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from kerasgan.data import prepare as preparing
-from kerasgan.data.cohort import read_cohort
+from kerasgan.data.cohort import Cohort, Visit, read_cohort
 from kerasgan.data.indexers import index
 from kerasgan.data.prepare import Prepared
-from kerasgan.data.splits import partition_patients
+from kerasgan.data.splits import partition_patients, stratify
 from kerasgan.papers import settings_of
-from kerasgan.phantom import choose_mutants, simulate_cohort
+from kerasgan.phantom import choose_labels, simulate_cohort
 from kerasgan.settings import Section
 
 
@@ -52,10 +52,7 @@ def simulated(settings: Section, quiet: bool = False) -> Prepared:
     """The embedded phantom cohort of some settings, simulated and prepared in the cache folder unless it is there."""
     wanted, folder = settings.phantom, _phantom_folder(settings)
     if not (folder / "cohort" / "phantom.json").is_file():
-        # Found out before the simulation: whether so many patients can be split.
-        mutant = choose_mutants(wanted.patients, wanted.seed, wanted.idh_fraction)
-        stratified = settings.split.stratify is not None
-        partition_patients({str(i): str(m) if stratified else "all" for i, m in enumerate(mutant)}, settings.split)
+        _refuse_unsplittable(settings)
         if not quiet:
             click.echo(f"simulating {wanted.patients} patients into {folder}, once", err=True)
     simulate_cohort(
@@ -65,10 +62,20 @@ def simulated(settings: Section, quiet: bool = False) -> Prepared:
         grid=wanted.grid,
         idh_fraction=wanted.idh_fraction,
         strength=wanted.strength,
+        tumours=wanted.tumours,
         quiet=quiet,
     )
     cohort = index(folder / "cohort", "phantom")
     return preparing.prepare(cohort, _prepared_folder(settings), settings.data, settings.split, quiet=quiet)
+
+
+def _refuse_unsplittable(settings: Section) -> None:
+    """Found out before the simulation: whether so many patients with such labels can be split."""
+    wanted = settings.phantom
+    rows = choose_labels(wanted.patients, wanted.seed, wanted.idh_fraction, wanted.tumours)
+    visits = (Visit(row["patient"], labels={name: row[name] for name in row if row[name]}) for row in rows)
+    classes, _ = stratify(Cohort(tuple(visits), "simulated"), settings.split.stratify)
+    partition_patients(classes, settings.split)
 
 
 def _phantom_folder(settings: Section) -> Path:

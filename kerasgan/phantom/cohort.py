@@ -1,12 +1,12 @@
 """Simulated patients, one or a cohort on disk in BraTS layout.
 
-A patient's anatomy, tumour and scans depend only on (seed, index, IDH status), so patients can be made in any order and
-in parallel, and a larger cohort of the same seed has the same heads. Same seed, same bytes.
+A patient's anatomy, tumour and scans depend only on (seed, index, tumour, IDH status), so patients can be made in any
+order and in parallel, and a larger cohort of the same seed has the same heads. Same seed, same bytes.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,15 @@ from tqdm import tqdm
 from kerasgan.errors import UserError, nearest
 from kerasgan.files import remaining, write_text, written_aside
 from kerasgan.phantom.anatomy import Brain, draw_brain
+from kerasgan.phantom.meningioma import Meningioma, draw_meningioma
+from kerasgan.phantom.pituitary import PituitaryTumour, draw_pituitary_tumour
 from kerasgan.phantom.shapes import random_field
 from kerasgan.phantom.signal import SEQUENCES, acquire, draw_scan
-from kerasgan.phantom.tumour import HGG_SHARE, draw_glioma, profile
+from kerasgan.phantom.tumour import HGG_SHARE, Glioma, draw_glioma, profile
 from kerasgan.threads import thread_pool
 
-SIMULATOR = 1  # raise it when the same seed gives other bytes
+SIMULATOR = 2  # raise it when the same seed gives other bytes
+TUMOURS = ("glioma", "meningioma", "pituitary")
 SUFFIXES: Mapping[str, str] = {"t1": "t1", "t1e": "t1ce", "t2": "t2", "flair": "flair"}
 COMPLETE, PARTIAL, LABELS = "phantom.json", "phantom.partial.json", "labels.csv"
 
@@ -39,8 +42,8 @@ class Patient:
 
     `images`: "t1", "t1e", "t2", "flair", each (i, j, k) int16 in scanner units, 0 outside the brain. `segmentation`:
     (i, j, k) uint8 with the BraTS labels 1 necrotic and non-enhancing core, 2 oedema, 4 enhancing tumour. `affine`
-    (4, 4) maps voxels to mm; axes run left, posterior, superior. `labels`: "patient", "idh" (mutant or wildtype),
-    "grade" (HGG or LGG).
+    (4, 4) maps voxels to mm; axes run left, posterior, superior. `labels`: "patient", "idh" (mutant or wildtype) and
+    "grade" (HGG or LGG), both "" unless the tumour is a glioma, "tumour" (one of TUMOURS).
     """
 
     images: Mapping[str, np.ndarray]
@@ -49,27 +52,31 @@ class Patient:
     labels: Mapping[str, str]
 
 
-def simulate_patient(index: int, seed: int, grid: int = 240, *, idh_mutant: bool, strength: float = 1.0) -> Patient:
-    """Simulate patient `index` (from 0) of the cohort `seed`.
+def simulate_patient(
+    index: int, seed: int, grid: int = 240, *, idh_mutant: bool = False, strength: float = 1.0, tumour: str = "glioma"
+) -> Patient:
+    """Simulate patient `index` (from 0) of the cohort `seed` with one of the TUMOURS.
 
     `grid` x `grid` x round(grid 155/240) voxels cover the field of view of BraTS, which has 240 at 1 mm. `strength` (0
-    to 1) is how much the IDH status and the grade show in the tumour.
+    to 1) is how much the IDH status and the grade show in a glioma; other tumours have neither.
 
     Raises:
-        UserError: a setting is out of its range.
+        UserError: a setting is out of its range, the tumour is unknown, or an IDH mutant tumour is no glioma.
     """
     _check_range("index", index, 0)
     _check_common(seed, grid, strength)
+    _check_tumours((tumour,))
+    if idh_mutant and tumour != "glioma":
+        raise UserError(f"only a glioma is IDH mutant, got the tumour {tumour!r}; leave idh_mutant out")
     anatomy_seed, _, tumour_seed, scan_seed = _streams(seed, index)
-    labels = _labels(index, seed, idh_mutant)
+    labels = _labels(index, seed, tumour, idh_mutant)
     brain = draw_brain(np.random.default_rng(anatomy_seed))
-    look = profile(labels["idh"], labels["grade"], strength)
-    lesion = draw_glioma(np.random.default_rng(tumour_seed), look, brain)
+    lesion = _draw_lesion(np.random.default_rng(tumour_seed), labels, strength, brain)
     rng = np.random.default_rng(scan_seed)
 
     shape, voxel, affine = geometry(grid)
     box, points = _head_box(brain, shape, voxel)
-    outline = brain.outline(points.reshape(3, -1)).reshape(points.shape[1:])
+    outline = lesion.outline(points.reshape(3, -1), brain).reshape(points.shape[1:])
     region = outline < 2 * voxel  # with a border, so that blurring the brain's surface mixes in CSF
     inside, points = outline[region] < 0, points[:, region]
     healthy = brain.tissues(lesion.displace(points, brain), voxel)
@@ -86,6 +93,16 @@ def simulate_patient(index: int, seed: int, grid: int = 240, *, idh_mutant: bool
         for name, sequence in SEQUENCES.items()
     }
     return Patient(images, place(lesion_labels), affine, labels)
+
+
+def _draw_lesion(
+    rng: np.random.Generator, labels: Mapping[str, str], strength: float, brain: Brain
+) -> Glioma | Meningioma | PituitaryTumour:
+    if labels["tumour"] == "meningioma":
+        return draw_meningioma(rng, brain)
+    if labels["tumour"] == "pituitary":
+        return draw_pituitary_tumour(rng, brain)
+    return draw_glioma(rng, profile(labels["idh"], labels["grade"], strength), brain)
 
 
 def geometry(grid: int) -> tuple[tuple[int, int, int], float, np.ndarray]:
@@ -106,51 +123,80 @@ def simulate_cohort(
     idh_fraction: float = 0.33,
     missing: Mapping[str, float] | None = None,
     strength: float = 1.0,
+    tumours: Sequence[str] = ("glioma",),
     workers: int | None = None,
     quiet: bool = False,
 ) -> Path:
     """Simulate a cohort into the folder `out` and return it.
 
-    Writes out/Phantom_0001/Phantom_0001_{t1,t1ce,t2,flair,seg}.nii.gz and so on, labels.csv (patient, idh, grade) and,
-    last, phantom.json with the settings. Of the patients, round(idh_fraction * patients) are mutant; `missing` leaves
-    out a modality of round(fraction * patients) patients, never two of the same patient. `grid` and `strength` as for
-    `simulate_patient`. Files are written aside and renamed, and a run that was interrupted goes on where it stopped.
-    `workers`: threads, by default one per usable CPU.
+    Writes out/Phantom_0001/Phantom_0001_{t1,t1ce,t2,flair,seg}.nii.gz and so on, labels.csv (patient, idh, grade,
+    tumour) and, last, phantom.json with the settings. The `tumours`, of TUMOURS, are dealt equally, in whatever order
+    they come. Of the n patients with a glioma, round(idh_fraction * n) are mutant; `missing` leaves out a modality of
+    round(fraction * patients) patients, never two of the same patient. `grid` and `strength` as for `simulate_patient`.
+    Files are written aside and renamed, and a run that was interrupted goes on where it stopped. `workers`: threads, by
+    default one per usable CPU.
 
     Raises:
-        UserError: a setting is out of its range, or the folder holds something else or a cohort of other settings.
+        UserError: a setting is out of its range, a tumour is unknown or named twice, or the folder holds something else
+            or a cohort of other settings.
     """
+    _check_tumours(tumours)
     settings = {
         **{"simulator": SIMULATOR, "patients": patients, "seed": seed, "grid": grid, "idh_fraction": idh_fraction},
         **{"missing": dict(missing or {}), "strength": strength},
+        "tumours": [name for name in TUMOURS if name in tumours],
     }
     _check_settings(settings)
     if workers is not None:
         _check_range("workers", workers, 1)
     out = Path(out)
     _claim_folder(out, settings)
-    mutant = choose_mutants(patients, seed, idh_fraction)
+    labels = choose_labels(patients, seed, idh_fraction, tumours)
     absent = choose_missing(patients, seed, settings["missing"])
     todo = [i for i in range(patients) if not all(path.exists() for path in _files(out, i, absent.get(i)))]
     if todo or not (out / COMPLETE).exists():
         write_text(out / PARTIAL, json.dumps(settings, indent=2))
         (out / COMPLETE).unlink(missing_ok=True)
-        work = partial(_write_patient, out, seed, grid, strength, mutant, absent)
+        work = partial(_write_patient, out, seed, grid, strength, labels, absent)
         with thread_pool(workers) as pool:
             done = pool.map(work, todo)
             for _ in tqdm(done, total=len(todo), desc="simulating", unit="patient", disable=quiet):
                 pass
-        rows = [_labels(i, seed, bool(mutant[i])).values() for i in range(patients)]
-        table = "\n".join(",".join(row) for row in [("patient", "idh", "grade"), *rows]) + "\n"
+        table = "\n".join(",".join(row) for row in [labels[0], *(row.values() for row in labels)]) + "\n"
         write_text(out / LABELS, table)
         os.replace(out / PARTIAL, out / COMPLETE)
     return out
 
 
-def choose_mutants(patients: int, seed: int, fraction: float) -> np.ndarray:
-    """Which patients (n,) bool are IDH mutant: the round(fraction * n) with the lowest of n random numbers."""
+def choose_labels(
+    patients: int, seed: int, idh_fraction: float, tumours: Sequence[str] = ("glioma",)
+) -> list[dict[str, str]]:
+    """The labels of each patient of a cohort, as `Patient` has them; UserError for a tumour unknown or named twice."""
+    _check_tumours(tumours)
+    dealt = choose_tumours(patients, seed, tumours)
+    mutant = choose_mutants(patients, seed, idh_fraction, np.array([name == "glioma" for name in dealt]))
+    return [_labels(i, seed, name, bool(mutant[i])) for i, name in enumerate(dealt)]
+
+
+def choose_tumours(patients: int, seed: int, tumours: Sequence[str]) -> list[str]:
+    """The tumour of each patient: round after round, every tumour once in a random order, whatever `patients` is."""
+    names = [name for name in TUMOURS if name in tumours]
+    rounds = range(-(-patients // len(names)))
+    streams = (np.random.SeedSequence(seed, spawn_key=(3, number)) for number in rounds)
+    dealt = [names[k] for stream in streams for k in np.random.default_rng(stream).permutation(len(names))]
+    return dealt[:patients]
+
+
+def choose_mutants(patients: int, seed: int, fraction: float, eligible: np.ndarray | None = None) -> np.ndarray:
+    """Which patients (n,) bool are IDH mutant: the round(fraction * n) with the lowest of n random numbers.
+
+    With a mask `eligible` (n,), only those patients count and can be.
+    """
+    order = _order(patients, seed, 1)
+    if eligible is not None:
+        order = order[eligible[order]]
     chosen = np.zeros(patients, bool)
-    chosen[_order(patients, seed, 1)[: round(fraction * patients)]] = True
+    chosen[order[: round(fraction * len(order))]] = True
     return chosen
 
 
@@ -178,10 +224,12 @@ def _name(index: int) -> str:
     return f"Phantom_{index + 1:04d}"
 
 
-def _labels(index: int, seed: int, idh_mutant: bool) -> dict[str, str]:
+def _labels(index: int, seed: int, tumour: str, idh_mutant: bool) -> dict[str, str]:
+    if tumour != "glioma":
+        return {"patient": _name(index), "idh": "", "grade": "", "tumour": tumour}
     idh = "mutant" if idh_mutant else "wildtype"
     high = np.random.default_rng(_streams(seed, index)[1]).random() < HGG_SHARE[idh]
-    return {"patient": _name(index), "idh": idh, "grade": "HGG" if high else "LGG"}
+    return {"patient": _name(index), "idh": idh, "grade": "HGG" if high else "LGG", "tumour": tumour}
 
 
 # ---- voxels ---------------------------------------------------------------------------------------------------------
@@ -210,9 +258,18 @@ def _files(out: Path, index: int, absent: str | None) -> list[Path]:
 
 
 def _write_patient(
-    out: Path, seed: int, grid: int, strength: float, mutant: np.ndarray, absent: Mapping[int, str], index: int
+    out: Path,
+    seed: int,
+    grid: int,
+    strength: float,
+    labels: Sequence[Mapping[str, str]],
+    absent: Mapping[int, str],
+    index: int,
 ) -> None:
-    patient = simulate_patient(index, seed, grid, idh_mutant=bool(mutant[index]), strength=strength)
+    own = labels[index]
+    patient = simulate_patient(
+        index, seed, grid, idh_mutant=own["idh"] == "mutant", strength=strength, tumour=own["tumour"]
+    )
     images = [image for modality, image in patient.images.items() if modality != absent.get(index)]
     for path, array in zip(_files(out, index, absent.get(index)), [*images, patient.segmentation], strict=True):
         path.parent.mkdir(exist_ok=True)
@@ -257,6 +314,15 @@ def _check_common(seed: int, grid: int, strength: float) -> None:
     _check_range("seed", seed, 0)
     _check_range("grid", grid, 32, 480)
     _check_range("strength", strength, 0, 1)
+
+
+def _check_tumours(tumours: Sequence[str]) -> None:
+    for name in tumours:
+        if name not in TUMOURS:
+            raise UserError(f"tumours names the unknown tumour {name!r}; {nearest(name, TUMOURS)}")
+    if not tumours or len(set(tumours)) < len(tumours):
+        named = ", ".join(tumours) or "none"
+        raise UserError(f"tumours must name at least one of {', '.join(TUMOURS)}, each once, got {named}")
 
 
 def _check_settings(settings: Mapping[str, object]) -> None:

@@ -8,8 +8,9 @@ Relaxation times at 3 T in ms, proton density (PD) relative to water:
   Imaging 35:69) review how far published values spread (white matter T1: 699 to 1735 ms).
 - Blood: T1 of Stanisz et al. 2005 (Magn Reson Med 54:507); its T2 is shortened to stand for the flow void.
 - Deep grey matter lies between white and grey, its T2 shortened by iron (Gelman et al. 1999, Radiology 210:759).
-- Oedema, tumour and necrosis: assumed. T1, T2 and PD rise with the water content (Just and Thelen 1988, Radiology
-  169:779); the values are chosen so that each looks as radiology describes it, relative to white matter.
+- Oedema, tumours and necrosis: assumed. T1, T2 and PD rise with the water content (Just and Thelen 1988, Radiology
+  169:779); the values are chosen so that each looks as radiology describes it, relative to white matter, meningioma and
+  pituitary adenoma relative to grey matter.
 - Contrast agent: relaxivities of gadopentetate in plasma at 3 T, Rohrer et al. 2005 (Invest Radiol 40:715); the
   concentrations are assumed, for the usual look of an enhanced image.
 
@@ -51,6 +52,8 @@ TISSUES: Mapping[str, Tissue] = {
     "microcystic": Tissue(2700, 260, 0.96),
     "enhancing": Tissue(1500, 120, 0.88, agent=0.7),
     "necrosis": Tissue(2300, 300, 0.97),
+    "meningioma": Tissue(1380, 112, 0.87, agent=0.9),
+    "adenoma": Tissue(1400, 115, 0.87, agent=0.3),
 }
 
 RELAXIVITY_1, RELAXIVITY_2 = 3.7, 5.2  # per second and mmol/l

@@ -7,7 +7,7 @@ a part of them and hardly in others (Patel et al. 2017, Clin Cancer Res 23:6078;
 sensitivity 26 %, specificity 98 %). Most mutants are low grade (LGG), most wild-types high grade (HGG), with exceptions
 both ways. The probabilities and medians below are assumed within this picture, not estimated from patients.
 
-A lesion is any object with `displace` and `invade` as `Glioma` has them.
+A lesion is any object with `outline`, `displace` and `invade` as `Glioma` has them.
 """
 
 from collections.abc import Mapping
@@ -82,6 +82,10 @@ class Glioma:
     detail: Field = field(repr=False)
     patches: Field = field(repr=False)
 
+    def outline(self, points: np.ndarray, brain: Brain) -> np.ndarray:
+        """Signed distance (n) to the surface at which skull stripping cuts: the brain's."""
+        return brain.outline(points)
+
     def displace(self, points: np.ndarray, brain: Brain) -> np.ndarray:
         """Where the tissue now at `points` (3, n) was before the tumour pushed it; the brain's surface stays."""
         offset = points - self.lobules[0, :3, None]
@@ -109,7 +113,7 @@ class Glioma:
         loose = np.maximum(0.4 * smoothstep(patches / 2), coverage(depth + 4 + detail, 3) * self.mismatch)
         # Mirrored, the field of the core's shape is as good as another one.
         reach = self.oedema * (1 + 0.5 * self.shape(-points))
-        swollen = self._swell(tissue, coverage(depth - reach, 2 * self.margin))
+        swollen = swell(tissue, coverage(depth - reach, 2 * self.margin))
         tissue |= {"necrosis": dead, "enhancing": bright, "tumour": dull * (1 - loose), "microcystic": dull * loose}
         labels = np.where(swollen > 0.4, OEDEMA, 0)
         labels = np.where(core > 0.5, np.where(bright > 0.45 * core, ENHANCING, NECROTIC), labels)
@@ -124,15 +128,15 @@ class Glioma:
         depth += np.float32(0.15 * self.radius) * self.shape(points)
         return depth + np.float32(1.5) * brain.barrier(points, np.sign(self.lobules[0, 0]))
 
-    @staticmethod
-    def _swell(tissue: Tissues, share: np.ndarray) -> np.ndarray:
-        """Turn `share` of the tissue into oedema, which spreads in white matter and spares the cortex; its fraction."""
-        swollen = np.zeros_like(share)
-        for name, taken in (("white", 0.95), ("gliosis", 0.95), ("grey", 0.3), ("striatum", 0.5), ("pallidum", 0.5)):
-            part = tissue[name] * share * np.float32(taken)
-            tissue[name] = tissue[name] - part
-            swollen += part
-        return swollen
+
+def swell(tissue: Tissues, share: np.ndarray) -> np.ndarray:
+    """Turn `share` of the tissue into oedema, which spreads in white matter and spares the cortex; its fraction."""
+    swollen = np.zeros_like(share)
+    for name, taken in (("white", 0.95), ("gliosis", 0.95), ("grey", 0.3), ("striatum", 0.5), ("pallidum", 0.5)):
+        part = tissue[name] * share * np.float32(taken)
+        tissue[name] = tissue[name] - part
+        swollen += part
+    return swollen
 
 
 def draw_glioma(rng: np.random.Generator, look: Profile, brain: Brain) -> Glioma:

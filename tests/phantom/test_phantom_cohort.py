@@ -156,7 +156,7 @@ def test_a_cohort_has_brats_names_labels_and_settings(three):
     settings = json.loads((three / "phantom.json").read_text())
     assert settings == {
         **{"simulator": cohort.SIMULATOR, "patients": 3, "seed": 7, "grid": 48, "idh_fraction": 0.33},
-        **{"missing": {"t2": 0.34}, "strength": 1.0},
+        **{"missing": {"t2": 0.34}, "strength": 1.0, "tumours": ["glioma"]},
     }
     kinds = [{p.name.removeprefix(n + "_").removesuffix(".nii.gz") for p in (three / n).iterdir()} for n in names]
     full = {"t1", "t1ce", "t2", "flair", "seg"}
@@ -259,7 +259,7 @@ def test_missing_modalities_are_counted_and_disjoint():
 
 def test_grade_follows_idh_with_exceptions():
     def high(mutant):
-        return np.mean([cohort._labels(i, 0, mutant)["grade"] == "HGG" for i in range(300)])
+        return np.mean([cohort._labels(i, 0, "glioma", mutant)["grade"] == "HGG" for i in range(300)])
 
     assert high(True) == pytest.approx(0.30, abs=0.08)
     assert high(False) == pytest.approx(0.87, abs=0.06)
