@@ -93,6 +93,35 @@ BRAINMR = (
 )
 
 
+NAMES = ("dcgan1", "dcgan2", "wgandiv", "lsgan", "infogan")
+AGGRGAN = (
+    "data.size=32",
+    "data.slices_per_view=2",
+    "data.min_gap=1",
+    "split.train=0.4",
+    "split.validation=0.2",
+    "split.test=0.4",
+    "split.stratify=idh",
+    "study.label=idh",
+    "study.tumours=[mutant,wildtype]",
+    "network.latent=8",
+    "network.filters=[8,8,4]",
+    *(f"{model}.{rest}" for model in NAMES for rest in ("batch_size=2", "epochs=2", "validate_every=1")),
+    *(f"{model}.{rest}" for model in NAMES for rest in ("checkpoint_every=1", "sample_every=1")),
+    "wgandiv.critic_steps=2",
+    "infogan.categories=3",
+    "infogan.continuous=1",
+    "infogan.hidden=4",
+    "aggregation.images=4",
+    "style.weights=random",
+    "style.iterations=1",
+    "classification.networks=[small]",
+    "classification.epochs=1",
+    "classification.batch_size=4",
+    "classification.augmented=2",
+)
+
+
 @pytest.fixture(scope="session")
 def small_overrides() -> tuple[str, ...]:
     """Overrides that make configs/pairwise.yaml fit the tiny cohort."""
@@ -136,6 +165,22 @@ def sagittal_folder(cohort_csv, tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("sagittal") / "prepared"
     experiment.prepare(cohort_csv, folder, model="dcgan", overrides=BRAINMR, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def aggrgan_overrides() -> tuple[str, ...]:
+    """Overrides that make configs/aggrgan.yaml fit the tiny cohort, whose classes are mutant and wildtype."""
+    return AGGRGAN
+
+
+@pytest.fixture(scope="session")
+def classes_folder(cohort_csv, tmp_path_factory) -> Path:
+    """`brats_folder`, prepared as configs/aggrgan.yaml says, but at 32x32. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("classes") / "prepared"
+    experiment.prepare(cohort_csv, folder, model="dcgan1", overrides=AGGRGAN, quiet=True)
     return folder
 
 

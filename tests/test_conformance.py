@@ -22,6 +22,11 @@ TARGETS = {
     "classifier": {"stage1": None, "stage1_hash": None},
     "dcgan": {"sequence": "t1", "size": 32},
     "wgan": {"sequence": "concat", "size": 16},
+    "dcgan1": {"category": "mutant"},
+    "dcgan2": {"category": "t2"},
+    "wgandiv": {"category": "wildtype"},
+    "lsgan": {"category": "flair"},
+    "infogan": {"category": "mutant"},
 }
 
 
@@ -31,7 +36,11 @@ def model(request):
 
 
 # By configuration: the fixtures with a prepared folder and with overrides that fit it.
-DATA = {"pairwise": ("prepared_folder", "small_overrides"), "brainmr": ("sagittal_folder", "brainmr_overrides")}
+DATA = {
+    "pairwise": ("prepared_folder", "small_overrides"),
+    "brainmr": ("sagittal_folder", "brainmr_overrides"),
+    "aggrgan": ("classes_folder", "aggrgan_overrides"),
+}
 
 
 @pytest.fixture

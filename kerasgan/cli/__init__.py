@@ -5,6 +5,7 @@ import sys
 import click
 
 from kerasgan import __version__
+from kerasgan.cli.aggregate import aggregate
 from kerasgan.cli.data import data
 from kerasgan.cli.enlarge import enlarge
 from kerasgan.cli.evaluate import evaluate
@@ -55,7 +56,20 @@ def cli() -> None:
     """
 
 
-for command in (phantom, data, train, translate, enlarge, generate, reproduce, evaluate, turing, export, models):
+for command in (
+    phantom,
+    data,
+    train,
+    translate,
+    enlarge,
+    generate,
+    aggregate,
+    reproduce,
+    evaluate,
+    turing,
+    export,
+    models,
+):
     cli.add_command(command)
 
 

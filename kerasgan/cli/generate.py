@@ -10,18 +10,10 @@ from kerasgan.cli import options
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
 @click.option("--count", type=click.IntRange(min=1), default=500, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same images.")
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["png", "npz", "nifti"]),
-    default="png",
-    show_default=True,
-    help="png: grey pictures; npz: float32 arrays in [-1, 1]; nifti: a slice each, float32 in [-1, 1].",
-)
-@click.option("--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Of a PNG's grey levels.")
+@options.image_format
 @options.quiet
 def generate(run, out, count, seed, kind, bits, quiet) -> None:
-    """Make images with the generator of the finished run RUN (dcgan, wgan).
+    """Make images with the generator of the finished run RUN (dcgan, wgan, dcgan1, dcgan2, wgandiv, lsgan, infogan).
 
     images.json beside them says which run, seed and training data they come from.
 
@@ -32,4 +24,4 @@ def generate(run, out, count, seed, kind, bits, quiet) -> None:
     """
     from kerasgan import experiment
 
-    click.echo(experiment.generate(run, out, count=count, seed=seed, kind=kind, bits=int(bits), quiet=quiet))
+    click.echo(experiment.generate(run, out, count=count, seed=seed, kind=kind, bits=bits, quiet=quiet))

@@ -34,6 +34,25 @@ class Several(click.Command):
 
 quiet = click.option("--quiet", is_flag=True, help="No progress bars, results only.")
 
+image_format = compose(
+    click.option(
+        "--format",
+        "kind",
+        type=click.Choice(["png", "npz", "nifti"]),
+        default="png",
+        show_default=True,
+        help="png: grey pictures; npz: float32 arrays in [-1, 1]; nifti: a slice each, float32 in [-1, 1].",
+    ),
+    click.option(
+        "--bits",
+        type=click.Choice(["8", "16"]),
+        callback=lambda ctx, param, value: int(value),
+        default="8",
+        show_default=True,
+        help="Of a PNG's grey levels.",
+    ),
+)
+
 configuration = compose(
     click.option("--config", type=click.Path(dir_okay=False), help="A YAML of your own instead of the model's."),
     click.option(

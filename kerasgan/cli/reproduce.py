@@ -19,6 +19,7 @@ def reproduce() -> None:
     Example:
         kerasgan reproduce pairwise --data prepared/ --runs 5
         kerasgan reproduce brainmr --profile smoke
+        kerasgan reproduce aggrgan --profile smoke
     """
 
 
@@ -108,3 +109,22 @@ def brainmr(models, **chosen) -> None:
         kerasgan reproduce brainmr --data prepared/ --set study.held_out=true --model wgan
     """
     _run("reproduce_brainmr", models=models or ("dcgan", "wgan"), **chosen)
+
+
+@reproduce.command(cls=options.Several, short_help="Tables 1 to 5 of Mukherjee et al. 2022.")
+@click.option(
+    "--classes",
+    type=click.Choice(["tumours", "modalities"]),
+    multiple=True,
+    help="tumours: Tables 1, 3, 5; modalities: Tables 2, 4, 5; default those that the data has.",
+)
+@_study("aggrgan", {"full": "the paper's numbers, for weeks of a GPU", "smoke": "minutes on a processor"})
+def aggrgan(**chosen) -> None:
+    """Mukherjee et al. 2022: five GANs per class, aggregation, style transfer, CNNs; Tables 1 to 5, Figures 3 to 6.
+
+    \b
+    Example:
+        kerasgan reproduce aggrgan --profile smoke
+        kerasgan reproduce aggrgan --data prepared/ --set style.weights=vgg19_notop.h5
+    """
+    _run("reproduce_aggrgan", **chosen)

@@ -10,7 +10,7 @@ import click
 from kerasgan.cli import options
 from kerasgan.data.modalities import canonical
 from kerasgan.errors import UserError
-from kerasgan.papers import card, settings_of
+from kerasgan.papers import ENSEMBLES, card, settings_of
 
 
 @click.group()
@@ -141,12 +141,66 @@ def _train_from_noise(model, sequence, size, given):
     _train(model, {"sequence": sequence, "size": size}, **given)
 
 
+_category = click.option(
+    "--class",
+    "category",
+    required=True,
+    metavar="NAME|all",
+    help="glioma, meningioma, pituitary, or a modality (t1, t1e, t2, flair); all: each that the data has, in turn.",
+)
+
+
+def _of_a_class(name, title, about):
+    """One of Mukherjee 2022's models, which are called alike."""
+
+    def command(category, **given):
+        _train(name, {"category": category}, **given)
+
+    command.__doc__ = f"""{title} (Mukherjee et al. 2022): {about}
+
+    \b
+    Example:
+        kerasgan train {name} --class glioma --data prepared/
+        kerasgan train {name} --class all --data prepared/ --resume
+    """
+    train.command(name, short_help=f"{title}: slices of a class from noise (Mukherjee et al. 2022).")(
+        _category(options.training(command))
+    )
+
+
+_of_a_class("dcgan1", "DCGAN-1", "slices of a tumour or modality from noise, by up-sampling and convolution.")
+_of_a_class("dcgan2", "DCGAN-2", "slices of a tumour or modality from noise, by transposed convolution.")
+_of_a_class("wgandiv", "WGAN-div", "slices of a tumour or modality from noise, with the Wasserstein divergence.")
+_of_a_class("lsgan", "LSGAN", "DCGAN-1 with least-squares losses, which the paper compares with.")
+_of_a_class("infogan", "InfoGAN", "DCGAN-1 whose critic tells the latent codes, which the paper compares with.")
+
+
+@train.command(short_help="DCGAN-1, DCGAN-2 and WGAN-div of a class (Mukherjee et al. 2022).")
+@_category
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Models trained at once, a process each."
+)
+@options.training
+def aggrgan(category, jobs, **given):
+    """AGGrGAN (Mukherjee et al. 2022): the three GANs whose images `kerasgan aggregate` blends, into one folder.
+
+    \b
+    Example:
+        kerasgan train aggrgan --class glioma --data prepared/
+        kerasgan train aggrgan --class all --data prepared/ --jobs 3
+        kerasgan train aggrgan --class all --data prepared/ --jobs 3 --resume
+    """
+    _train("aggrgan", {"category": category, "jobs": jobs}, **given)
+
+
 def _train(
     model, target, *, data, config, overrides, profile, run_dir, resume, seed, precision, jit, strategy, dry_run, quiet
 ):
     """What the subcommands share: mistakes found early, and the ways in which training can end."""
-    section = card(model).section
-    flags = options.with_flags(section, overrides, seed=seed, precision=precision, jit=jit, strategy=strategy)
+    flags = list(overrides)
+    for name in ENSEMBLES.get(model, (model,)):
+        own = card(name).section
+        flags = options.with_flags(own, flags, seed=seed, precision=precision, jit=jit, strategy=strategy)
     if not resume:
         settings_of(model, config, profile or "full", flags)  # before TensorFlow is loaded
     from kerasgan import experiment

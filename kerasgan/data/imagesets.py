@@ -113,6 +113,11 @@ def shrunk(images: np.ndarray, size: int) -> np.ndarray:
     return images.reshape(n, size, block, size, block).mean(axis=(2, 4), dtype=np.float32)
 
 
+def resized(whole: ImageSet, size: int) -> ImageSet:
+    """The set with its images shrunk to `size` pixels, if they are larger."""
+    return whole if whole.images.shape[1:] == (size, size) else replace(whole, images=shrunk(whole.images, size))
+
+
 def read_images(folder: Path) -> ImageSet:
     """The images in a folder of PNGs, or in one that `kerasgan generate` wrote in any of its formats.
 

@@ -12,6 +12,7 @@ load_tensorflow()  # before the modules below import it
 from kerasgan.data.check import check_cohort
 from kerasgan.data.cohort import read_cohort
 from kerasgan.data.indexers import index_to_csv
+from kerasgan.experiment.aggregating import aggregate
 from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
 from kerasgan.experiment.enlarging import enlarge
 from kerasgan.experiment.evaluation import evaluate_radiomics
@@ -19,6 +20,7 @@ from kerasgan.experiment.export import export
 from kerasgan.experiment.generation import generate
 from kerasgan.experiment.memorisation import evaluate_memorisation
 from kerasgan.experiment.preparation import prepare
+from kerasgan.experiment.studies.aggrgan import reproduce_aggrgan
 from kerasgan.experiment.studies.brainmr import reproduce_brainmr
 from kerasgan.experiment.studies.pairwise import reproduce_pairwise
 from kerasgan.experiment.training import train
@@ -27,6 +29,7 @@ from kerasgan.experiment.turing import turing, turing_report
 from kerasgan.phantom import simulate_cohort
 
 __all__ = [
+    "aggregate",
     "check_cohort",
     "enlarge",
     "evaluate_images",
@@ -38,6 +41,7 @@ __all__ = [
     "index_to_csv",
     "prepare",
     "read_cohort",
+    "reproduce_aggrgan",
     "reproduce_brainmr",
     "reproduce_pairwise",
     "simulate_cohort",

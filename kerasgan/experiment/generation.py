@@ -7,11 +7,13 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-import kerasgan.gan.normalisation  # noqa: F401
 from kerasgan.data.imagesets import ImageSet, write_images
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import Run, open_run
+from kerasgan.gan import layers, normalisation, transposed  # noqa: F401 (of which saved generators are made)
 from kerasgan.gan.sampling import streamed
+from kerasgan.papers.aggrgan import infogan  # noqa: F401 (as above)
+from kerasgan.papers.aggrgan.categories import sequence_of
 
 GENERATOR = Path("generators") / "generator.keras"
 
@@ -68,7 +70,7 @@ def generator_of(run: Run) -> keras.Model:
     if not path.is_file():
         raise UserError(
             f"{run.folder} is a run of {run.model}, which makes no images from noise: it has no {GENERATOR}; give a "
-            "run of dcgan or wgan"
+            "run of a model that does, such as dcgan"
         )
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
@@ -79,5 +81,7 @@ def _origin(run: Run, seed: int) -> str:
 
 
 def _sequence(run: Run) -> str:
+    if "category" in run.target:
+        return sequence_of(run.target["category"], run.settings.study)
     sequence = run.target.get("sequence", "")
     return "" if sequence == "concat" else sequence

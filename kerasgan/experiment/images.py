@@ -1,9 +1,8 @@
 """Where the images come from that are compared: a prepared folder, a folder of pictures, or a finished run."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from kerasgan.data.imagesets import ImageSet, joined, of_visits, read_images, sequences_of, shrunk, visits_with
+from kerasgan.data.imagesets import ImageSet, joined, of_visits, read_images, resized, sequences_of, visits_with
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.generation import generated
@@ -57,6 +56,4 @@ def image_set(
     else:
         found = read_images(folder)
         found = found if count is None else found.sample(count, seed)
-    if size is not None and found.images.shape[1:] != (size, size):
-        found = replace(found, images=shrunk(found.images, size))
-    return found
+    return found if size is None else resized(found, size)

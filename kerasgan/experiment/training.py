@@ -11,6 +11,7 @@ import tensorflow as tf
 from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment import devices
+from kerasgan.experiment.parallel import train_at_once
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.gan import checkpoint
@@ -18,7 +19,8 @@ from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.model import AdversarialModel
 from kerasgan.gan.settings import TrainingSettings
 from kerasgan.gan.training import fit
-from kerasgan.papers import card, settings_of
+from kerasgan.papers import ENSEMBLES, card, settings_of
+from kerasgan.papers.aggrgan.training import Dcgan1Task, Dcgan2Task, InfoganTask, LsganTask, WgandivTask
 from kerasgan.papers.brainmr.training import DcganTask, WganTask
 from kerasgan.papers.pairwise.classifier import ClassifierTask
 from kerasgan.papers.pairwise.training import PairwiseTask
@@ -72,6 +74,11 @@ TASKS: dict[str, type[Task]] = {
     "classifier": ClassifierTask,
     "dcgan": DcganTask,
     "wgan": WganTask,
+    "dcgan1": Dcgan1Task,
+    "dcgan2": Dcgan2Task,
+    "wgandiv": WgandivTask,
+    "lsgan": LsganTask,
+    "infogan": InfoganTask,
 }
 
 
@@ -86,28 +93,33 @@ def train(
     resume: bool = False,
     dry_run: bool = False,
     quiet: bool = False,
+    jobs: int = 1,
     **target: Any,
 ) -> Path:
-    """Train `model` and return the run's folder.
+    """Train `model` and return the folder of its run, or of the group of runs.
 
     Args:
-        model: a name of `kerasgan.papers.MODELS`.
+        model: a name of `kerasgan.papers.MODELS`, or of `ENSEMBLES`, whose members make a group.
         data: a prepared folder; None: the simulated cohort of the settings, which the output names.
         config, profile, overrides: see `papers.settings_of`.
         run_dir: default runs/MODEL/NAME.
         resume: go on with the run in `run_dir`, whose settings and data are used; overrides may only lengthen it.
         dry_run: check and print everything, train nothing.
         quiet: no progress bars, no output.
+        jobs: how many runs of a group are trained at once, a process each.
         target: what is trained. pairwise: `pair`, two modalities by any of their names, or ("all",): every pair that
             the cohort has, one after another into one group, of which finished runs are kept and begun ones resumed.
             classifier: `stage1`, the folder of an enlarged set; without one, the baseline. dcgan, wgan: `sequence`, a
             modality, "concat" or "all" (the rows of the paper's table, into one group), and `size` in pixels.
+            aggrgan and its kin (dcgan1, dcgan2, wgandiv, lsgan, infogan): `category`, a tumour or a modality, or "all"
+            (each that the data has, into one group).
     """
     card(model)  # an unknown name
-    chosen = TASKS[model].target(**target)
+    names = ENSEMBLES.get(model, (model,))
+    chosen = TASKS[names[0]].target(**target)
     options = {"data": data, "config": config, "overrides": overrides, "profile": profile, "quiet": quiet}
-    if "all" in chosen.values():
-        return _train_group(model, chosen, run_dir, resume, dry_run, options)
+    if "all" in chosen.values() or model in ENSEMBLES:
+        return _train_group(model, chosen, run_dir, resume, dry_run, jobs, options)
     before = None
     if resume:
         if run_dir is None:
@@ -135,38 +147,79 @@ def _default(model: str, target: dict[str, Any], settings: Section) -> Path:
 
 
 def _train_group(
-    model: str, target: dict[str, Any], run_dir: str | Path | None, resume: bool, dry_run: bool, options: dict
+    model: str,
+    target: dict[str, Any],
+    run_dir: str | Path | None,
+    resume: bool,
+    dry_run: bool,
+    jobs: int,
+    options: dict[str, Any],
 ) -> Path:
-    """The members of a group one after another; what would stop any of them is found before the first is trained.
+    """The members of a group, one after another or several at once; what would stop any is found before the first.
 
     On resume, members that have not begun take configuration and data from those that have.
     """
-    group = Path(run_dir or Path("runs") / model / "all")
-    first = next(iter(sorted(group.glob("*/run.json"))), None)
+    task, quiet = TASKS[ENSEMBLES.get(model, (model,))[0]], options["quiet"]
+    settings = settings_of(model, options["config"], options["profile"] or "full", options["overrides"])
+    name = "all" if "all" in target.values() else task.run_name(target, settings)
+    group = Path(run_dir or Path("runs") / model / name)
+    first = next(iter(sorted(group.rglob("run.json"))), None)
     if first and not resume:
         raise UserError(f"{group} holds runs; go on with the group by --resume, or give another --run-dir")
     if first:
         begun = open_run(first.parent, finished=False)
         if options["config"] is None and options["profile"] is None:
             options = options | {"config": begun.folder / "config.yaml"}
+            settings = settings_of(model, options["config"], "full", options["overrides"])
         options = options | {"data": options["data"] or begun.data}
-    settings = settings_of(model, options["config"], options["profile"] or "full", options["overrides"])
     if options["data"] is None and dry_run and not is_simulated(settings):
-        click.echo(f"would simulate {settings.phantom.patients} patients and train {TASKS[model].title(target)}")
+        click.echo(f"would simulate {settings.phantom.patients} patients and train {task.title(target)}")
         return group
-    prepared = _data(None, options["data"], settings) if options["data"] else simulated(settings, options["quiet"])
-    members = TASKS[model].members(target, settings, prepared)
-    for only_checked in (True,) if dry_run else (True, False):
-        for number, member in enumerate(members, 1):
-            folder = group / TASKS[model].run_name(member, settings)
-            begun, quiet = (folder / "run.json").is_file(), options["quiet"] or (only_checked and not dry_run)
-            if not quiet:
-                click.echo(f"{number} of {len(members)}: {TASKS[model].title(member)}", err=True)
-            more = {"resume": begun, "dry_run": only_checked, "quiet": quiet}
-            if not only_checked and begun and is_done(folder, model, options, prepared):
-                continue
-            train(model, run_dir=folder, **options | more, **member)
+    prepared = _data(None, options["data"], settings) if options["data"] else simulated(settings, quiet)
+    options = options | {"data": prepared.folder}
+    members = _members(model, target, settings, prepared, group)
+    for number, (name, member, folder) in enumerate(members, 1):
+        if dry_run and not quiet:
+            click.echo(f"{number} of {len(members)}: {TASKS[name].title(member)}", err=True)
+        more = {"resume": (folder / "run.json").is_file(), "dry_run": True, "quiet": quiet or not dry_run}
+        train(name, run_dir=folder, **options | more, **member)
+    if dry_run:
+        return group
+    todo = [
+        (f"{number} of {len(members)}: {TASKS[name].title(member)}", name, member, folder)
+        for number, (name, member, folder) in enumerate(members, 1)
+        if not is_done(folder, name, options, prepared)
+    ]
+    if jobs > 1:
+        train_at_once(jobs, [_process(each, options) for each in todo], quiet)
+        return group
+    for title, name, member, folder in todo:
+        if not quiet:
+            click.echo(title, err=True)
+        train(name, run_dir=folder, resume=(folder / "run.json").is_file(), **options, **member)
     return group
+
+
+def _members(
+    model: str, target: dict[str, Any], settings: Section, prepared: Prepared, group: Path
+) -> list[tuple[str, dict[str, Any], Path]]:
+    """Model, target and folder of each run of a group."""
+    names = ENSEMBLES.get(model, (model,))
+    each = "all" in target.values()
+    members = TASKS[names[0]].members(target, settings, prepared) if each else [target]
+    folders = [group / TASKS[names[0]].run_name(member, settings) if each else group for member in members]
+    return [
+        (name, member, folder / name if model in ENSEMBLES else folder)
+        for member, folder in zip(members, folders, strict=True)
+        for name in names
+    ]
+
+
+def _process(each: tuple[str, str, dict[str, Any], Path], options: dict[str, Any]) -> tuple[str, Path, dict[str, Any]]:
+    """A run of a group as `train_at_once` takes it."""
+    title, name, member, folder = each
+    own = {"model": name, "run_dir": folder, "resume": (folder / "run.json").is_file(), **options, **member}
+    return title, folder.with_suffix(".log"), {key: value for key, value in own.items() if key != "quiet"}
 
 
 def is_done(folder: Path, model: str, options: Mapping[str, Any], prepared: Prepared) -> bool:
@@ -177,7 +230,7 @@ def is_done(folder: Path, model: str, options: Mapping[str, Any], prepared: Prep
     if not (folder / "run.json").is_file():
         return False
     run = open_run(folder, finished=False)
-    _refuse_other_data(run, prepared)
+    refuse_other_data(run, prepared)
     asked = _settings(run, model, options["config"], options["profile"], options["overrides"])
     return run.finished and not _differences(model, run.settings, asked)
 
@@ -290,11 +343,12 @@ def _data(before: Run | None, data: str | Path | None, settings: Section) -> Pre
     """The prepared folder that was given, or that of the run that is resumed."""
     prepared = open_prepared(Path(data or before.data), settings.data, settings.split)
     if before is not None:
-        _refuse_other_data(before, prepared)
+        refuse_other_data(before, prepared)
     return prepared
 
 
-def _refuse_other_data(run: Run, prepared: Prepared) -> None:
+def refuse_other_data(run: Run, prepared: Prepared) -> None:
+    """UserError unless a run was begun on this data."""
     if prepared.hash != run.data_hash:
         raise UserError(
             f"{prepared.folder} is not the data that {run.folder} was begun on ({run.data}), or it has changed since; "

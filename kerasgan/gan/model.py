@@ -140,11 +140,12 @@ class LatentGAN(AdversarialModel):
         critic_steps: int = 1,
         average: float = 0.0,
         seed: int,
+        losses: Sequence[str] = ("generator_loss", "critic_loss"),
     ):
         averaged = copied(generator) if average else None
         super().__init__(
             {"generator": [generator], "critic": [critic]},
-            ["generator_loss", "critic_loss"],
+            losses,
             {"averaged": averaged} if average else None,
         )
         self.generator, self.critic, self.game = generator, critic, game
@@ -179,10 +180,14 @@ class LatentGAN(AdversarialModel):
             fake = self.generator(self.noise(size), training=True)
             loss = self.game.generator_loss(self.critic(fake, training=True))
         self.apply("generator", self.gradients("generator", loss, tape))
+        self.follow()
+        return loss
+
+    def follow(self) -> None:
+        """Move the running average, if there is one, after a step of the generator."""
         if self.averaged is not None:
             for mean, variable in zip(self.averaged.variables, self.generator.variables, strict=True):
                 mean.assign(self.average * mean + (1 - self.average) * variable)
-        return loss
 
     def noise(self, size: tf.Tensor | int) -> tf.Tensor:
         """(size, latent_size) standard normal numbers from the model's own, checkpointed, generator."""

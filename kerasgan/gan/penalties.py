@@ -1,4 +1,4 @@
-"""What keeps a Wasserstein critic Lipschitz: the gradient penalty and weight clipping.
+"""What keeps a Wasserstein critic smooth: gradient penalties and weight clipping.
 
 Everything random is an argument, so that the same inputs give the same penalty.
 """
@@ -39,13 +39,32 @@ def gradient_penalty(
     the derivative finite at a gradient of 0. Float32 also for a critic that computes in bfloat16. The weight lambda
     is the caller's. Returns a scalar, at least 0.
     """
-    images = interpolate(real, fake, alpha)
+    squares = squared_gradient_norms(critic, interpolate(real, fake, alpha))
+    return tf.reduce_mean(tf.square(tf.sqrt(squares + epsilon) - 1.0))
+
+
+def divergence_penalty(
+    critic: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, k: float, power: float, epsilon: float = 1e-12
+) -> tf.Tensor:
+    """k E ||grad D(x)||^p at given points, such as `interpolate` makes: Wu et al. 2018 (WGAN-div), eq. (8).
+
+    `critic` maps float32 images (batch, ...) to logits. The norm runs over all pixels and channels of an image;
+    `epsilon`, added to its square, keeps the derivative finite at a gradient of 0 where p < 2. Float32 also for a
+    critic that computes in bfloat16. Returns a scalar, at least 0. Raises UserError unless `power` is positive.
+    """
+    if not power > 0:
+        raise UserError(f"the divergence penalty needs a positive power, not {power!r}")
+    squares = squared_gradient_norms(critic, tf.cast(images, tf.float32))
+    return k * tf.reduce_mean(tf.pow(squares + epsilon, power / 2))
+
+
+def squared_gradient_norms(critic: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+    """||grad D(x)||^2 of each image of a batch, float32 (batch,)."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         logits = critic(images)
     gradients = tape.gradient(logits, images)
-    squares = tf.reduce_sum(tf.square(gradients), axis=range(1, gradients.shape.rank))
-    return tf.reduce_mean(tf.square(tf.sqrt(squares + epsilon) - 1.0))
+    return tf.reduce_sum(tf.square(gradients), axis=range(1, gradients.shape.rank))
 
 
 def clip_weights(variables: Iterable[keras.Variable], limit: float) -> None:

@@ -7,6 +7,8 @@ from pydantic import Field
 from kerasgan.settings import Section
 
 Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingSettings(Section):
@@ -19,3 +21,13 @@ class TrainingSettings(Section):
     strategy: Literal["none", "mirrored", "multiworker"]  # tf.distribute
     deterministic: bool  # bit-equal repetition on GPUs too
     checkpoint_every: Count  # epochs
+
+
+class LatentTraining(TrainingSettings):
+    """A run of a GAN from noise."""
+
+    learning_rate: Rate
+    epochs: Count
+    average: Decay  # of the generator's running average, which is delivered instead; 0 is off
+    validate_every: Count  # epochs
+    sample_every: Count  # epochs

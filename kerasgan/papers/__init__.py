@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasgan.errors import UserError, nearest
+from kerasgan.papers.aggrgan.settings import AggrganSettings
 from kerasgan.papers.brainmr.settings import BrainmrSettings
 from kerasgan.papers.pairwise.settings import PairwiseSettings
 from kerasgan.settings import Section, configs_folder, load
@@ -71,14 +72,34 @@ MODELS: dict[str, Card] = {
         decided_by=("data", "split", "study", "network", "wgan"),
         section="wgan",
     ),
+    **{
+        name: Card(
+            paper="Mukherjee et al. 2022, Brain tumor image generation using an aggregation of GAN models with style "
+            "transfer",
+            doi="10.1038/s41598-022-12646-y",
+            sections="Methodology",
+            module="kerasgan.papers.aggrgan",
+            command=f"kerasgan train {name} --class glioma",
+            config="aggrgan",
+            settings=AggrganSettings,
+            decided_by=("data", "split", "study", "network", name),
+            section=name,
+        )
+        for name in ("dcgan1", "dcgan2", "wgandiv", "lsgan", "infogan")
+    },
 }
 
 
+# What is trained together under one name.
+ENSEMBLES: dict[str, tuple[str, ...]] = {"aggrgan": ("dcgan1", "dcgan2", "wgandiv")}
+
+
 def card(model: str) -> Card:
-    """The card of a model; an unknown name is a `UserError`."""
-    if model not in MODELS:
-        raise UserError(f"unknown model {model!r}; {nearest(model, MODELS)}")
-    return MODELS[model]
+    """The card of a model, for an ensemble that of its first; an unknown name is a `UserError`."""
+    name = ENSEMBLES.get(model, (model,))[0]
+    if name not in MODELS:
+        raise UserError(f"unknown model {model!r}; {nearest(model, (*MODELS, *ENSEMBLES))}")
+    return MODELS[name]
 
 
 def settings_of(

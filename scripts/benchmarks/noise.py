@@ -13,8 +13,9 @@ from keras import Input, Model, layers, ops
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.model import LatentGAN
+from kerasgan.gan.radford import START, kernels, levels_of
 from kerasgan.papers import settings_of
-from kerasgan.papers.brainmr.networks import KERNEL, START, levels_of
+from kerasgan.papers.brainmr.networks import KERNEL
 from kerasgan.papers.brainmr.settings import BrainmrSettings, NetworkSettings
 from kerasgan.papers.brainmr.training import DcganTask, WganTask
 from kerasgan.threads import usable_cores
@@ -84,29 +85,25 @@ def plain_generator(size: int, settings: NetworkSettings) -> Model:
     """`networks.generator` of Keras's layers: same weights, same images."""
     filters = levels_of(size, settings.filters)
     noise = Input((settings.latent,))
-    x = layers.Dense(START * START * filters[0], use_bias=False, kernel_initializer=_kernels())(noise)
+    x = layers.Dense(START * START * filters[0], use_bias=False, kernel_initializer=kernels())(noise)
     x = layers.Reshape((START, START, filters[0]))(x)
     x = layers.ReLU()(layers.BatchNormalization(momentum=settings.momentum, epsilon=settings.epsilon)(x))
     for count in filters[1:]:
-        x = layers.Conv2DTranspose(count, KERNEL, 2, "same", use_bias=False, kernel_initializer=_kernels())(x)
+        x = layers.Conv2DTranspose(count, KERNEL, 2, "same", use_bias=False, kernel_initializer=kernels())(x)
         x = layers.ReLU()(layers.BatchNormalization(momentum=settings.momentum, epsilon=settings.epsilon)(x))
-    return Model(noise, layers.Conv2DTranspose(1, KERNEL, 2, "same", kernel_initializer=_kernels(), dtype="float32")(x))
+    return Model(noise, layers.Conv2DTranspose(1, KERNEL, 2, "same", kernel_initializer=kernels(), dtype="float32")(x))
 
 
 def plain_critic(size: int, settings: NetworkSettings) -> Model:
     """`networks.critic` of Keras's layers: same weights, same logits."""
     first, *others = levels_of(size, settings.filters)[::-1]
     image = Input((size, size, 1))
-    x = layers.ELU()(layers.Conv2D(first, KERNEL, 2, "same", kernel_initializer=_kernels())(image))
+    x = layers.ELU()(layers.Conv2D(first, KERNEL, 2, "same", kernel_initializer=kernels())(image))
     for count in others:
-        x = layers.Conv2D(count, KERNEL, 2, "same", use_bias=False, kernel_initializer=_kernels())(x)
+        x = layers.Conv2D(count, KERNEL, 2, "same", use_bias=False, kernel_initializer=kernels())(x)
         x = layers.ELU()(layers.BatchNormalization(momentum=settings.momentum, epsilon=settings.epsilon)(x))
-    x = layers.Dense(1, use_bias=False, kernel_initializer=_kernels(), dtype="float32")(layers.Flatten()(x))
+    x = layers.Dense(1, use_bias=False, kernel_initializer=kernels(), dtype="float32")(layers.Flatten()(x))
     return Model(image, x)
-
-
-def _kernels() -> keras.initializers.Initializer:
-    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 class PlainGAN(keras.Model):

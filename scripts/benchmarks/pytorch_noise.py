@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from kerasgan.papers.brainmr.networks import KERNEL, START, levels_of
+from kerasgan.gan.radford import START, levels_of
+from kerasgan.papers.brainmr.networks import KERNEL
 from kerasgan.papers.brainmr.settings import BrainmrSettings, NetworkSettings
 
 

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kerasgan.errors import UserError
-from kerasgan.gan.penalties import clip_weights, gradient_penalty, interpolate
+from kerasgan.gan.penalties import clip_weights, divergence_penalty, gradient_penalty, interpolate
 
 RNG = np.random.default_rng(7)
 REAL, FAKE = RNG.normal(size=(2, 4, 3, 3, 2)).astype("float32")
@@ -51,6 +51,33 @@ def test_derivative_is_finite_where_the_gradient_is_zero():
 def test_epsilon_stands_inside_the_root():
     critic = lambda images: tf.reduce_sum(images * UNIT, axis=(1, 2, 3))  # noqa: E731
     assert float(gradient_penalty(critic, REAL, FAKE, ALPHA, epsilon=3.0)) == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize(("k", "power"), [(2.0, 6.0), (0.5, 3.0), (1.0, 1.0)])
+def test_divergence_of_a_linear_critic_and_its_gradient(k, power):
+    # k |w|^p, whose gradient is k p |w|^(p - 2) w.
+    weights = tf.Variable(1.5 * UNIT)
+    with tf.GradientTape() as tape:
+        penalty = divergence_penalty(lambda x: tf.reduce_sum(x * weights, axis=(1, 2, 3)), REAL, k, power)
+    assert float(penalty) == pytest.approx(k * 1.5**power, rel=1e-5)
+    np.testing.assert_allclose(tape.gradient(penalty, weights), k * power * 1.5 ** (power - 1) * UNIT, rtol=1e-5)
+
+
+def test_divergence_of_a_quadratic_critic_is_taken_where_it_is_said():
+    points = interpolate(REAL, FAKE, ALPHA)
+    expected = 2 * np.mean(np.linalg.norm(points.numpy().reshape(4, -1), axis=1) ** 6)
+    penalty = divergence_penalty(lambda x: tf.reduce_sum(x**2, axis=(1, 2, 3)) / 2, points, 2.0, 6.0)
+    assert float(penalty) == pytest.approx(expected, rel=1e-5)
+
+
+def test_divergence_has_a_finite_derivative_where_the_gradient_is_zero():
+    weights = tf.Variable(0 * UNIT)
+    with tf.GradientTape() as tape:
+        penalty = divergence_penalty(lambda x: tf.reduce_sum(x * weights, axis=(1, 2, 3)), REAL, 2.0, 1.0)
+    assert float(penalty) == pytest.approx(0.0, abs=1e-5)
+    assert np.all(np.isfinite(tape.gradient(penalty, weights)))
+    with pytest.raises(UserError, match="positive power, not 0"):
+        divergence_penalty(tf.reduce_sum, REAL, 2.0, 0)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

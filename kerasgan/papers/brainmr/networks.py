@@ -3,27 +3,14 @@
 At 128x128 3,606,977 numbers of the generator are trained and 2,795,936 of the critic; at 64x64 3,574,657 and 2,763,584.
 """
 
-from collections.abc import Sequence
-
-import keras
 from keras import Input, Model, layers
 
-from kerasgan.errors import UserError
 from kerasgan.gan.normalisation import FusedBatchNormalization
+from kerasgan.gan.radford import START, kernels, levels_of
 from kerasgan.gan.transposed import StridedConv2D, TransposedConv2D
 from kerasgan.papers.brainmr.settings import NetworkSettings
 
 KERNEL = 4  # stated, 3.2.2
-START = 4  # pixels of the first map: Radford's
-
-
-def levels_of(size: int, filters: Sequence[int]) -> list[int]:
-    """The filters at 4 x 4, 8 x 8, ... pixels up to half of `size`, which must be a power of 2; else a `UserError`."""
-    count = size.bit_length() - START.bit_length()
-    if size != START << count or not 1 <= count <= len(filters):
-        sizes = [START << (n + 1) for n in range(len(filters))]
-        raise UserError(f"images of {size}x{size}: network.filters has {len(filters)} levels, for sizes {sizes}")
-    return list(filters[:count])
 
 
 def generator(size: int, settings: NetworkSettings) -> Model:
@@ -32,18 +19,18 @@ def generator(size: int, settings: NetworkSettings) -> Model:
     noise = Input((settings.latent,), name="noise")
 
     # ---- 4 x 4 ----
-    x = layers.Dense(START * START * filters[0], use_bias=False, kernel_initializer=_kernels(), name="project")(noise)
+    x = layers.Dense(START * START * filters[0], use_bias=False, kernel_initializer=kernels(), name="project")(noise)
     x = layers.Reshape((START, START, filters[0]), name="map4")(x)
     x = layers.ReLU(name="map4_relu")(_normalised(x, settings, "map4"))
 
     # ---- up: 4 x 4 transposed convolutions of stride 2, batch normalisation, ReLU ----
     for level, count in enumerate(filters[1:], 1):
         name = f"map{START << level}"
-        x = TransposedConv2D(count, KERNEL, use_bias=False, kernel_initializer=_kernels(), name=f"{name}_up")(x)
+        x = TransposedConv2D(count, KERNEL, use_bias=False, kernel_initializer=kernels(), name=f"{name}_up")(x)
         x = layers.ReLU(name=f"{name}_relu")(_normalised(x, settings, name))
 
     # ---- image: float32 also under mixed precision, whose 8 bits would show in it ----
-    x = TransposedConv2D(1, KERNEL, kernel_initializer=_kernels(), dtype="float32", name=f"map{size}_up")(x)
+    x = TransposedConv2D(1, KERNEL, kernel_initializer=kernels(), dtype="float32", name=f"map{size}_up")(x)
     return Model(noise, x, name="generator")
 
 
@@ -54,17 +41,13 @@ def critic(size: int, settings: NetworkSettings) -> Model:
     for level, count in enumerate(filters, 1):
         first = level == 1  # not normalised: Radford et al. 2016, section 3
         name = f"map{size >> level}"
-        x = StridedConv2D(count, KERNEL, use_bias=first, kernel_initializer=_kernels(), name=f"{name}_down")(x)
+        x = StridedConv2D(count, KERNEL, use_bias=first, kernel_initializer=kernels(), name=f"{name}_down")(x)
         x = layers.ELU(name=f"{name}_elu")(x if first else _normalised(x, settings, name))
     x = layers.Flatten(name="flat")(x)
     # Float32 also under mixed precision: Wasserstein losses are differences of large numbers.
     # Without bias, as Arjovsky's: a Wasserstein loss is blind to it.
-    x = layers.Dense(1, use_bias=False, kernel_initializer=_kernels(), dtype="float32", name="verdict")(x)
+    x = layers.Dense(1, use_bias=False, kernel_initializer=kernels(), dtype="float32", name="verdict")(x)
     return Model(image, x, name="critic")
-
-
-def _kernels() -> keras.initializers.Initializer:
-    return keras.initializers.RandomNormal(stddev=0.02)  # assumed: Radford's
 
 
 def _normalised(x, settings: NetworkSettings, name: str):

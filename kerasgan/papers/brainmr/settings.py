@@ -5,11 +5,9 @@ from typing import Annotated
 from pydantic import Field, Strict, model_validator
 
 from kerasgan.data.settings import PhantomSettings, SliceSettings, SplitSettings
-from kerasgan.gan.settings import Count, TrainingSettings
+from kerasgan.gan.settings import Count, Decay, LatentTraining, Rate
 from kerasgan.settings import Section
 
-Rate = Annotated[float, Field(gt=0)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -31,24 +29,19 @@ class NetworkSettings(Section):
     epsilon: Rate
 
 
-class LatentTraining(TrainingSettings):
-    """A run of a GAN from noise."""
+class SteppedTraining(LatentTraining):
+    """A run whose epochs are blocks of steps, not passes over the data."""
 
-    learning_rate: Rate
-    epochs: Count
     steps_per_epoch: Count  # of the generator
-    average: Decay
-    validate_every: Count  # epochs
-    sample_every: Count  # epochs
 
 
-class DcganSettings(LatentTraining):
+class DcganSettings(SteppedTraining):
     """DCGAN: Adam."""
 
     beta_1: Decay
 
 
-class WganSettings(LatentTraining):
+class WganSettings(SteppedTraining):
     """WGAN: RMSprop, weight clipping."""
 
     rho: Decay

@@ -1,0 +1,158 @@
+"""`aggregate`: a class's images by the three GANs of a finished `train aggrgan`, blended and given a real style."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from kerasgan.data.imagesets import ImageSet, write_images
+from kerasgan.data.prepare import open_prepared
+from kerasgan.errors import UserError
+from kerasgan.experiment.generation import generator_of
+from kerasgan.experiment.runs import Run, open_run
+from kerasgan.experiment.training import refuse_other_data
+from kerasgan.files import write_text
+from kerasgan.papers import ENSEMBLES, settings_of
+from kerasgan.papers.aggrgan import making
+from kerasgan.papers.aggrgan.aggregation import Aggregated
+from kerasgan.papers.aggrgan.categories import sequence_of
+from kerasgan.papers.aggrgan.settings import AggrganSettings
+from kerasgan.papers.aggrgan.style import Transferred
+from kerasgan.papers.aggrgan.vgg19 import load_vgg19
+from kerasgan.report.mosaics import write_mosaic
+
+SHOWN = 8  # references in the picture
+
+
+def aggregate(
+    runs: str | Path,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+    count: int | None = None,
+    metric: str = "ssim",
+    style: bool = True,
+    overrides: Sequence[str] = (),
+    kind: str = "png",
+    bits: int = 8,
+    quiet: bool = False,
+) -> Path:
+    """Make a class's images into the new folder `out`, which is returned.
+
+    Args:
+        runs: the folder with the finished runs dcgan1, dcgan2 and wgandiv of a class.
+        data: the prepared folder, which must be the one that the runs were trained on; None: that one.
+        count: how many; None: `aggregation.images` of the runs' settings.
+        metric: by which the best two of three images are chosen: ssim or psnr.
+        style: transfer the style of each image's reference.
+        overrides: of the runs' settings `aggregation` and `style`, such as style.weights=FILE.
+        kind, bits: see `data.imagesets.write_images`.
+        quiet: no progress bar.
+
+    Beside the images: images.json; aggregate.csv (each image's reference, scores, and the GANs that were blended);
+    losses.csv (eq. 16 in each iteration); figure.png.
+    """
+    runs, out = Path(runs), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not empty; give --out a new folder, since images are not mixed")
+    members = base_runs(runs)
+    first = members[0]
+    settings = settings_of("dcgan1", first.folder / "config.yaml", "full", overrides)
+    vgg = load_vgg19(settings.style.weights, settings.style.seed) if style else None
+    prepared = open_prepared(Path(data or first.data), settings.data, settings.split)
+    refuse_other_data(first, prepared)
+    category = first.target["category"]
+    references = making.references_of(prepared, settings, category, count or settings.aggregation.images)
+    generators = {run.model: generator_of(run) for run in members}
+    base = making.generate_base(generators, references, settings.aggregation.seed)
+    blended = making.aggregated(base, tuple(generators), metric, settings)
+    final = blended.images
+    transferred = None
+    if style:
+        with bar_of(len(references), settings, quiet) as progress:
+            transferred = making.styled(blended.images, references, vgg, settings.style, progress)
+        final = transferred.images
+    description = {
+        "origin": f"aggrgan of {category} by {metric}, trained on {first.origin}",
+        "sequence": sequence_of(category, settings.study),
+        "model": "aggrgan",
+        "target": first.target,
+        "run": runs.resolve().name,
+        "trained_on": first.origin,
+        "metric": metric,
+        "aggregation": settings.aggregation.model_dump(mode="json"),
+        "style": settings.style.model_dump(mode="json") | {"weights": transferred.weights} if transferred else None,
+    }
+    write_images(out, [final], kind, bits, settings.data.views[0], description)
+    write_text(out / "aggregate.csv", _listing(references, blended, tuple(generators), metric))
+    if transferred:
+        write_text(out / "losses.csv", _losses(transferred))
+    columns = [*base.images.values(), blended.images, *([final] if style else []), references.images]
+    write_mosaic(out / "figure.png", np.stack(columns, 1)[:SHOWN].reshape(-1, *final.shape[1:]), len(columns))
+    if not quiet:
+        means = {name: values.mean() for name, values in making.measured(references.images, final).items()}
+        click.echo(", ".join(f"{name} {value:.3f}" for name, value in means.items()) + " to the references", err=True)
+    return out
+
+
+def base_runs(folder: Path) -> list[Run]:
+    """The finished runs of a class's three GANs; a missing one is a `UserError`."""
+    lacking = [name for name in ENSEMBLES["aggrgan"] if not (folder / name / "run.json").is_file()]
+    if lacking:
+        raise UserError(
+            f"{folder} has no run of {', '.join(lacking)}; expected the folder of a class, such as runs/aggrgan/glioma "
+            "or runs/aggrgan/all/glioma, made by `kerasgan train aggrgan`"
+        )
+    runs = [open_run(folder / name) for name in ENSEMBLES["aggrgan"]]
+    first = runs[0]
+    for run in runs[1:]:
+        if (run.target, run.data_hash) != (first.target, first.data_hash):
+            raise UserError(
+                f"{run.folder} was trained on {run.target['category']} of {run.data}, {first.folder} on "
+                f"{first.target['category']} of {first.data}; expected runs of one class and data: train one anew"
+            )
+    return runs
+
+
+def bar_of(images: int, settings: AggrganSettings, quiet: bool) -> tqdm:
+    """A progress bar of style transfer over `images`, which as a context gives what `transfer` calls."""
+    own = settings.style
+    return _Bar(-(-images // own.batch_size) * own.iterations, quiet)
+
+
+class _Bar:
+    def __init__(self, total: int, quiet: bool):
+        self.bar = tqdm(total=total, desc="style transfer", unit="iteration", disable=quiet)
+
+    def __enter__(self):
+        def progress(losses: np.ndarray) -> None:
+            self.bar.set_postfix({"loss": f"{losses.mean():.4g}"}, refresh=False)
+            self.bar.update()
+
+        return progress
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+
+def _listing(references: ImageSet, blended: Aggregated, models: Sequence[str], metric: str) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "reference", *(f"{metric} {name}" for name in models), "blended"])
+    for number, (name, scores, chosen) in enumerate(zip(references.names, blended.scores, blended.chosen, strict=True)):
+        both = " ".join(models[i] for i in chosen)
+        writer.writerow([f"image_{number:06d}", name, *(f"{score:.4f}" for score in scores), both])
+    return text.getvalue()
+
+
+def _losses(transferred: Transferred) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["iteration", *(f"image_{number:06d}" for number in range(transferred.losses.shape[1]))])
+    for iteration, values in enumerate(transferred.losses):
+        writer.writerow([iteration, *(f"{value:.6g}" for value in values)])
+    return text.getvalue()

@@ -1,0 +1,361 @@
+"""`reproduce aggrgan`: the study of Mukherjee et al. 2022.
+
+STUDY/
+    gans/glioma/dcgan1/ ...              a run per class and model
+    images/glioma.npz  glioma.json       images and their references; measures, losses, what they were made from
+    classification/tumours/vgg19.json    a network's results in the cases of Table 5
+    tables.md  table1.csv ... results.json
+    figure3.png ... figure6.png          a class in each line: what the tables measure
+
+Classes are the tumours that the data has (the paper's brain tumour dataset: Tables 1, 3, 5) and the modalities (BraTS
+2020: Tables 2, 4, 5).
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import keras
+import numpy as np
+
+from kerasgan.data.imagesets import of_visits
+from kerasgan.data.prepare import Prepared, open_prepared
+from kerasgan.errors import UserError, nearest
+from kerasgan.experiment.aggregating import bar_of
+from kerasgan.experiment.devices import numerics
+from kerasgan.experiment.generation import GENERATOR, generator_of
+from kerasgan.experiment.preparation import is_simulated, simulated
+from kerasgan.experiment.runs import open_run
+from kerasgan.experiment.studies.steps import Step, take
+from kerasgan.experiment.training import TASKS, is_done, train
+from kerasgan.files import remove, write_text, written_aside
+from kerasgan.papers import settings_of
+from kerasgan.papers.aggrgan import categories, classification, making, study
+from kerasgan.papers.aggrgan.classification import CaseSettings, Labelled, Result
+from kerasgan.papers.aggrgan.cnns import SMALL
+from kerasgan.papers.aggrgan.published import CASES, STYLED
+from kerasgan.papers.aggrgan.settings import AggrganSettings
+from kerasgan.papers.aggrgan.study import AGGRGAN, BASE, COMPARED, NAMES, UNSTYLED, Score
+from kerasgan.papers.aggrgan.vgg19 import load_vgg19
+from kerasgan.report.mosaics import write_mosaic
+
+MODELS = (*BASE, *COMPARED)
+KINDS = {"tumours": categories.tumours_of, "modalities": categories.modalities_of}
+REAL, CLASSIFIED = "real", AGGRGAN["ssim"]  # whose images Table 5 is about (assumed)
+# Figure -> kind of classes, and the columns of its lines.
+_LEFT = tuple(NAMES[model] + suffix for model in BASE for suffix in ("", STYLED))
+FIGURES = {
+    "figure3.png": ("tumours", (*_LEFT, *AGGRGAN.values(), REAL)),
+    "figure4.png": ("modalities", (*_LEFT, *AGGRGAN.values(), REAL)),
+    "figure5.png": ("tumours", (*study.COMPARED_ROWS, REAL)),
+    "figure6.png": ("modalities", (*study.COMPARED_ROWS, REAL)),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where a study is kept, on which data, and with which words of the command line."""
+
+    folder: Path
+    prepared: Prepared
+    settings: AggrganSettings
+    options: dict[str, Any]  # config, profile, overrides
+    keep_checkpoints: bool
+    quiet: bool
+
+    def run(self, category: str, model: str) -> Path:
+        return self.folder / "gans" / category / model
+
+    def images(self, category: str) -> Path:
+        return self.folder / "images" / f"{category}.npz"
+
+    def results(self, kind: str, network: str) -> Path:
+        return self.folder / "classification" / kind / f"{network}.json"
+
+
+def reproduce_aggrgan(
+    *,
+    data: str | Path | None = None,
+    classes: Sequence[str] = (),
+    config: str | Path | None = None,
+    profile: str = "full",
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    keep_checkpoints: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train what is missing of the five GANs of each class, make their images, classify, and write the tables.
+
+    Args:
+        data: a prepared folder; None: the simulated cohort of the settings.
+        classes: "tumours", "modalities" or both; none: those that the data has.
+        config, profile, overrides: see `papers.settings_of`.
+        out: the study's folder; default runs/aggrgan/study, or study-PROFILE.
+        keep_checkpoints: of finished runs; without them a run cannot be lengthened.
+        dry_run: say what would be done.
+        quiet: no progress.
+
+    Returns the folder of the study.
+    """
+    settings = settings_of("dcgan1", config, profile, overrides)
+    folder = Path(out or Path("runs") / "aggrgan" / ("study" if profile == "full" else f"study-{profile}"))
+    if unknown := set(classes) - KINDS.keys():
+        raise UserError(f"unknown kind of classes {min(unknown)!r}; {nearest(min(unknown), KINDS)}")
+    if dry_run and data is None and not is_simulated(settings):
+        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
+        return folder
+    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
+    categories.categories_of(prepared, settings.study)  # none is an error
+    there = {kind: found for kind, of in KINDS.items() if (found := of(prepared, settings.study))}
+    if lacking := set(classes) - there.keys():
+        raise UserError(f"{prepared.folder} has no classes of {min(lacking)}; leave out --classes to take what it has")
+    chosen = {kind: found for kind, found in there.items() if not classes or kind in classes}
+    load_vgg19(settings.style.weights, settings.style.seed)  # found out before days of training
+    options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
+    work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
+    if not quiet:
+        click.echo(f"data: {prepared.manifest.origin}", err=True)
+        if settings.classification.split == "slice":
+            click.echo(f"warning: {classification.SPLITS['slice']}", err=True)
+    take(_steps(work, chosen), dry_run, quiet)
+    if not dry_run:
+        _write_tables(work, chosen)
+    return folder
+
+
+def _steps(work: Study, chosen: dict[str, list[str]]) -> list[Step]:
+    """What is to be done, whether it is, and how, in order."""
+    steps: list[Step] = []
+    for category in itertools.chain(*chosen.values()):
+        for model in MODELS:
+            target, folder = {"category": category}, work.run(category, model)
+            done = partial(is_done, folder, model, work.options, work.prepared)
+            steps.append((TASKS[model].title(target), done, partial(_train, work, model, category)))
+        steps.append((f"images of {category}", partial(_is_made, work, category), partial(_make, work, category)))
+    for kind, found in chosen.items():
+        for network in work.settings.classification.networks if len(found) > 1 else ():
+            title = f"classification of {kind} by {network}"
+            args = (work, kind, found, network)
+            steps.append((title, partial(_is_classified, *args), partial(_classify, *args)))
+    return steps
+
+
+def _train(work: Study, model: str, category: str) -> None:
+    folder = work.run(category, model)
+    more = {"data": work.prepared.folder, "run_dir": folder, "quiet": work.quiet}
+    train(model, resume=(folder / "run.json").is_file(), category=category, **more, **work.options)
+    if not work.keep_checkpoints:  # optimizer moments make up most of a run's megabytes
+        remove(folder / "checkpoints")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ---- images ---------------------------------------------------------------------------------------------------------
+
+
+def _made_from(work: Study, category: str) -> dict[str, Any]:
+    """What a class's images depend on."""
+    generators = {model: _sha256(work.run(category, model) / GENERATOR) for model in MODELS}
+    own = {name: getattr(work.settings, name).model_dump(mode="json") for name in ("aggregation", "style")}
+    return generators | own | {"data": work.prepared.hash}
+
+
+def _is_made(work: Study, category: str) -> bool:
+    note = work.images(category).with_suffix(".json")
+    if not (note.is_file() and all((work.run(category, model) / GENERATOR).is_file() for model in MODELS)):
+        return False
+    return json.loads(note.read_text(encoding="utf-8"))["made_from"] == _made_from(work, category)
+
+
+def _make(work: Study, category: str) -> None:
+    """Every row's images of a class, their references and their measures."""
+    settings = work.settings
+    generators = {model: generator_of(open_run(work.run(category, model))) for model in MODELS}
+    references = making.references_of(work.prepared, settings, category, settings.aggregation.images)
+    base = making.generate_base(generators, references, settings.aggregation.seed)
+    images = {NAMES[model]: own for model, own in base.images.items()}
+    for metric, name in AGGRGAN.items():
+        images[name + UNSTYLED] = making.aggregated(base, BASE, metric, settings).images
+    vgg = load_vgg19(settings.style.weights, settings.style.seed)
+    contents = {NAMES[model] + STYLED: images[NAMES[model]] for model in BASE}
+    contents |= {name: images[name + UNSTYLED] for name in AGGRGAN.values()}
+    losses = {}
+    for name, content in contents.items():
+        with bar_of(len(references), settings, work.quiet) as progress:
+            found = making.styled(content, references, vgg, settings.style, progress)
+        images[name], losses[name] = found.images, found.losses.mean(axis=1).tolist()
+    scores = {name: making.measured(references.images, own) for name, own in images.items()}
+    path = work.images(category)
+    with written_aside(path) as aside, aside.open("wb") as file:
+        np.savez(file, **{REAL: references.images}, **images)
+    content = {
+        "made_from": _made_from(work, category),
+        "weights": vgg.weights,
+        "patients": references.groups,
+        "references": references.names,
+        "scores": {
+            name: {measure: [float(values.mean()), float(values.std())] for measure, values in own.items()}
+            for name, own in scores.items()
+        },
+        "losses": losses,  # eq. (16), means over images
+    }
+    write_text(path.with_suffix(".json"), json.dumps(content, indent=1))
+
+
+def _note(work: Study, category: str) -> dict[str, Any]:
+    return json.loads(work.images(category).with_suffix(".json").read_text(encoding="utf-8"))
+
+
+# ---- classification -------------------------------------------------------------------------------------------------
+
+
+def _classified_from(work: Study, found: Sequence[str], network: str) -> dict[str, Any]:
+    """What a network's results depend on."""
+    own = work.settings.classification.model_dump(mode="json", exclude={"networks", "weights"})
+    weights = getattr(work.settings.classification.weights, network, "")
+    made = {category: _note(work, category)["made_from"] for category in found}
+    return {"settings": own, "weights": weights, "images": made}
+
+
+def _is_classified(work: Study, kind: str, found: Sequence[str], network: str) -> bool:
+    path = work.results(kind, network)
+    if not path.is_file() or not all(_is_made(work, category) for category in found):
+        return False
+    return json.loads(path.read_text(encoding="utf-8"))["made_from"] == _classified_from(work, found, network)
+
+
+def _classify(work: Study, kind: str, found: Sequence[str], network: str) -> None:
+    """The five cases, by one network."""
+    own = work.settings.classification
+    real = [_real(work, found, held_out) for held_out in (False, True)]
+    share = work.settings.split
+    cases = CaseSettings(
+        own.split, share.test, share.validation / (share.train + share.validation), own.augmented, own.shift, own.zoom
+    )
+    generated, small = _generated(work, found), network == SMALL
+    results = []
+    with numerics(work.settings.dcgan1):
+        for name in CASES:  # one at a time: each copies the images
+            results.append(
+                classification.train_and_test(
+                    classification.cases(*real, generated, cases, own.seed, [name])[name],
+                    network,
+                    "random" if small else getattr(own.weights, network),
+                    epochs=own.epochs,
+                    batch_size=own.batch_size,
+                    learning_rate=own.small_learning_rate if small else own.learning_rate,
+                    seed=own.seed,
+                    quiet=work.quiet,
+                )
+            )
+            keras.backend.clear_session()
+    content = {
+        "made_from": _classified_from(work, found, network),
+        "results": [asdict(each) for each in results],
+    }
+    write_text(work.results(kind, network), json.dumps(content, indent=1))
+
+
+def _real(work: Study, found: Sequence[str], held_out: bool) -> Labelled:
+    """The real images of all classes, of the patients learnt or held out."""
+    images, labels, groups = [], [], ()
+    for label, category in enumerate(found):
+        visits = categories.visits_of(work.prepared, work.settings.study, category, held_out)
+        own = of_visits(work.prepared, visits, categories.sequence_of(category, work.settings.study))
+        images.append(own.images)
+        labels.append(np.full(len(own), label))
+        groups += own.groups
+    return Labelled(np.concatenate(images), np.concatenate(labels), groups, tuple(found))
+
+
+def _generated(work: Study, found: Sequence[str]) -> Labelled:
+    """AGGrGAN's images of all classes, each of its reference's patient."""
+    images, groups = [], ()
+    for category in found:
+        with np.load(work.images(category)) as file:
+            images.append(file[CLASSIFIED])
+        groups += tuple(_note(work, category)["patients"])
+    labels = np.repeat(np.arange(len(found)), [len(own) for own in images])
+    return Labelled(np.concatenate(images), labels, groups, tuple(found))
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
+    settings, origin = work.settings, work.prepared.manifest.origin
+    notes = [
+        f"{settings.aggregation.images} images of each class. VGG-19 of style transfer: "
+        f"{_note(work, next(iter(chosen.values()))[0])['weights']}, {settings.style.iterations} iterations (2000). "
+        "AGGrGAN's rows are after style transfer (assumed); those before it are ours alone."
+    ]
+    tables = []
+    for kind, found in chosen.items():
+        scores = {
+            category: {
+                method: {measure: Score(*pair) for measure, pair in own.items()}
+                for method, own in _note(work, category)["scores"].items()
+            }
+            for category in found
+        }
+        tables += study.tables(kind, scores, notes)
+        results = _results(work, kind) if len(found) > 1 else []
+        if results:
+            split = f"Ours is {classification.SPLITS[settings.classification.split]}."
+            table = classification.classification_table(results, study.DATASETS[kind], [split])
+            tables.append(replace(table, name=f"table5_{kind}"))
+    lengths = ", ".join(
+        f"{NAMES[model]} {getattr(settings, model).epochs} epochs ({650 if model == 'dcgan2' else 1000})"
+        for model in MODELS
+    )
+    length = f"{lengths}; images of {settings.data.size}"
+    head = f"# Mukherjee et al. 2022: the study\n\nOurs on: {origin}\n\n{length}\n\n"
+    write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
+    for table in tables:
+        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
+    content = {
+        "data": origin,
+        "length": length,
+        "scores": {category: _note(work, category)["scores"] for found in chosen.values() for category in found},
+        "weights": {category: _note(work, category)["weights"] for found in chosen.values() for category in found},
+        "classification": {
+            kind: [asdict(each) | {"accuracy": each.accuracy} for each in _results(work, kind)] for kind in chosen
+        },
+    }
+    write_text(work.folder / "results.json", json.dumps(content, indent=1))
+    for name, (kind, columns) in FIGURES.items():
+        if kind in chosen:
+            _draw(work, name, chosen[kind], columns)
+    click.echo((work.folder / "tables.md").read_text(encoding="utf-8"))
+
+
+def _results(work: Study, kind: str) -> list[Result]:
+    found = []
+    for network in work.settings.classification.networks:
+        path = work.results(kind, network)
+        if path.is_file():
+            for each in json.loads(path.read_text(encoding="utf-8"))["results"]:
+                found.append(Result(**{name: _tuples(value) for name, value in each.items()}))
+    return found
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+def _draw(work: Study, name: str, found: Sequence[str], columns: Sequence[str]) -> None:
+    """A class in each line, the first reference and what was made for it."""
+    lines = []
+    for category in found:
+        with np.load(work.images(category)) as file:
+            lines.append(np.stack([file[column][0] for column in columns]))
+    write_mosaic(work.folder / name, np.concatenate(lines), len(columns))
