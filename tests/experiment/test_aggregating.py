@@ -1,0 +1,133 @@
+"""`train aggrgan`, several at once too, and `aggregate`, on the tiny cohort."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from kerasgan import experiment
+from kerasgan.data.imagesets import read_images
+from kerasgan.data.prepare import open_prepared
+from kerasgan.errors import UserError
+from kerasgan.experiment.generation import generator_of
+from kerasgan.experiment.parallel import train_at_once
+from kerasgan.experiment.runs import open_run
+from kerasgan.papers.aggrgan import making
+from kerasgan.papers.aggrgan.aggregation import aggregate
+
+MODELS = ("dcgan1", "dcgan2", "wgandiv")
+
+
+@pytest.fixture(scope="module")
+def options(classes_folder, aggrgan_overrides):
+    return {"data": classes_folder, "overrides": aggrgan_overrides, "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def runs(options, tmp_path_factory):
+    """A class's three GANs, trained two at a time. Not to be written to."""
+    folder = tmp_path_factory.mktemp("ensemble") / "mutant"
+    return experiment.train("aggrgan", category="mutant", run_dir=folder, jobs=2, **options)
+
+
+def test_all_three_are_there_and_what_is_done_is_not_done_again(runs, options):
+    assert {path.name for path in runs.iterdir() if path.is_dir()} == set(MODELS)
+    assert all(open_run(runs / model).target == {"category": "mutant"} for model in MODELS)
+    before = {model: (runs / model / "run.json").stat().st_mtime_ns for model in MODELS}
+    with pytest.raises(UserError, match="holds runs; go on with the group by --resume"):
+        experiment.train("aggrgan", category="mutant", run_dir=runs, **options)
+    experiment.train("aggrgan", category="mutant", run_dir=runs, resume=True, **options)
+    assert before == {model: (runs / model / "run.json").stat().st_mtime_ns for model in MODELS}
+
+
+def test_an_ensemble_of_every_class_is_checked_first(options, tmp_path, capsys):
+    experiment.train("aggrgan", category="all", run_dir=tmp_path, dry_run=True, **options | {"quiet": False})
+    said = capsys.readouterr().err
+    # Two tumours and four modalities of three models each.
+    assert "18 of 18: wgandiv of flair" in said and "1 of 18: dcgan1 of mutant" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_process_says_last_is_the_error(tmp_path):
+    arguments = {"model": "dcgan1", "category": "mutant", "data": str(tmp_path / "gone")}
+    with pytest.raises(UserError, match=r"the first: .*gone.* \(all it printed: .*own\.log\)"):
+        train_at_once(2, [("the first", tmp_path / "own.log", arguments)], quiet=True)
+
+
+def read_csv(path):
+    with path.open() as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("metric", ["ssim", "psnr"])
+def test_images_are_those_of_algorithm_1(runs, options, tmp_path, metric):
+    out = experiment.aggregate(runs, tmp_path / "out", count=5, metric=metric, style=False, kind="npz", quiet=True)
+    settings = open_run(runs / "dcgan1").settings
+    prepared = open_prepared(options["data"], settings.data)
+    references = making.references_of(prepared, settings, "mutant", 5)
+    generators = {model: generator_of(open_run(runs / model)) for model in MODELS}
+    base = making.generate_base(generators, references, settings.aggregation.seed)
+    expected = aggregate(references.images, list(base.images.values()), metric=metric, reading="filter", sigma=1.0)
+    np.testing.assert_array_equal(read_images(out).images, expected.images)
+    header, *rows = read_csv(out / "aggregate.csv")
+    assert header == ["image", "reference", *(f"{metric} {model}" for model in MODELS), "blended"]
+    for row, name, scores in zip(rows, references.names, expected.scores, strict=True):
+        assert row[1] == name
+        np.testing.assert_allclose([float(cell) for cell in row[2:5]], scores, atol=1e-4)
+        assert set(row[5].split()) == {MODELS[i] for i in np.argsort(-scores)[:2]}
+    assert not (out / "losses.csv").exists()
+
+
+def test_style_is_transferred_and_its_weights_are_named(runs, tmp_path):
+    out = experiment.aggregate(runs, tmp_path / "out", count=2, overrides=["style.iterations=2"], quiet=True)
+    about = json.loads((out / "images.json").read_text())
+    assert about["style"]["weights"] == "random weights, seed 1" and about["count"] == 2
+    assert about["sequence"] == "t1e" and "mutant" in about["origin"]
+    header, *rows = read_csv(out / "losses.csv")
+    losses = np.array(rows, float)[:, 1:]
+    assert header == ["iteration", "image_000000", "image_000001"] and losses.shape == (3, 2)
+    assert (losses[-1] < losses[0]).all()
+    assert (out / "figure.png").is_file()
+
+
+def test_references_are_learnt_images_and_each_comes_again_before_any_a_third_time(runs, options):
+    settings = open_run(runs / "dcgan1").settings
+    prepared = open_prepared(options["data"], settings.data)
+    references = making.references_of(prepared, settings, "mutant", 13)
+    names, counts = np.unique(references.names, return_counts=True)
+    assert len(names) == 6 and set(counts) == {2, 3}
+    assert not set(references.groups) & set(prepared.manifest.partitions[0]["test"])
+
+
+def test_measures_are_of_the_8_bit_scale():
+    rng = np.random.default_rng(1)
+    real, image = rng.uniform(-1, 1, (2, 2, 16, 16)).astype("float32")
+    levels = [np.rint((each.astype("float64") + 1) * 127.5) for each in (real, image)]
+    found = making.measured(real, image)
+    mse = ((levels[0] - levels[1]) ** 2).mean(axis=(1, 2))
+    np.testing.assert_allclose(found["PSNR"], 10 * np.log10(255**2 / mse), rtol=1e-6)
+    assert set(found) == {"SSIM", "PSNR", "KL divergence", "SD"}
+
+
+def test_bad_input(runs, tmp_path, options):
+    lacking = tmp_path / "lacking"
+    shutil.copytree(runs / "dcgan1", lacking / "dcgan1")
+    with pytest.raises(UserError, match=r"has no run of dcgan2, wgandiv; expected the folder of a class"):
+        experiment.aggregate(lacking, tmp_path / "out", quiet=True)
+    mixed = tmp_path / "mixed"
+    shutil.copytree(runs, mixed)
+    state = json.loads((mixed / "wgandiv" / "run.json").read_text())
+    (mixed / "wgandiv" / "run.json").write_text(json.dumps(state | {"target": {"category": "t1"}}))
+    with pytest.raises(UserError, match=r"was trained on t1 of .*; expected runs of one class and data"):
+        experiment.aggregate(mixed, tmp_path / "out", quiet=True)
+    with pytest.raises(UserError, match=r"there is no file gone\.h5; expected VGG-19 weights"):
+        experiment.aggregate(runs, tmp_path / "out", overrides=["style.weights=gone.h5"], quiet=True)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a.png").touch()
+    with pytest.raises(UserError, match="is not empty; give --out a new folder"):
+        experiment.aggregate(runs, tmp_path / "full", quiet=True)
+    with pytest.raises(UserError, match=r"unknown class 'gliom'"):
+        experiment.train("dcgan1", category="gliom", **options)
