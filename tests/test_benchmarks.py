@@ -421,7 +421,7 @@ def test_an_unknown_benchmark_is_named(capsys):
     with pytest.raises(SystemExit):
         command.main(["stpe"])
     assert (
-        "no benchmark stpe; there are step, classifier, dcgan, wgan, feeding, prepare, translate"
+        "no benchmark stpe; there are step, classifier, dcgan, wgan, feeding, prepare, translate, style"
         in capsys.readouterr().err
     )
 

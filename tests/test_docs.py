@@ -11,6 +11,7 @@ import pytest
 
 from kerasgan.cli import cli
 from kerasgan.cli.options import training
+from kerasgan.papers import MODELS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -68,6 +69,16 @@ def test_readme_lists_the_flags_of_training():
     }
     readme = (ROOT / "README.md").read_text()
     assert {flag for flag in flags if flag not in readme} == set()
+
+
+def test_no_table_is_split_by_a_blank_line():
+    for name in DOCUMENTS:
+        assert not re.search(r"^\|.*\n\n\|", (ROOT / name).read_text(), re.MULTILINE), name
+
+
+def test_readme_says_how_to_cite_every_paper():
+    citing = (ROOT / "README.md").read_text().split("## Citing")[1]
+    assert {card.doi for card in MODELS.values() if card.doi not in citing} == set()
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -172,7 +172,8 @@ def ssim_diversity(**chosen) -> None:
 def c2st(**chosen) -> None:
     """Classifier two-sample test (Lopez-Paz and Oquab 2017): held-out accuracy of a small CNN and 1-NN; 0.5 is chance.
 
-    No patient is in training and test. Beside it stands the same test of two halves of the real images, by patient.
+    No patient is in training and test; of a folder of pictures, no picture. Beside it stands the same test of two
+    halves of the real images, by patient.
     --backbone is the feature space of 1-NN.
 
     \b
@@ -191,7 +192,8 @@ def c2st(**chosen) -> None:
 def memorisation(**chosen) -> None:
     """The nearest training image of each synthetic one, against the distances of held-out real images to them.
 
-    --real has the images that the run was trained on. Writes, beside the JSON file of --out, the worst pairs as .png.
+    --real has the images that the run was trained on, which must have left out the held-out patients: train it with
+    --set study.held_out=true. Writes, beside the JSON file of --out, the worst pairs as .png.
 
     \b
     Example:

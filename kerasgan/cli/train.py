@@ -93,7 +93,11 @@ def classifier(stage1, stage2, **given):
 def _from_noise(command):
     """The options of Han 2018's models."""
     for option in (
-        click.option("--size", type=click.IntRange(8), help="Pixels; default data.size, the paper's 128."),
+        click.option(
+            "--size",
+            type=click.IntRange(8),
+            help="Pixels; default data.size, the paper's 128; not with --sequence all.",
+        ),
         click.option(
             "--sequence",
             required=True,
@@ -134,7 +138,7 @@ def wgan(sequence, size, **given):
 
 
 def _train_from_noise(model, sequence, size, given):
-    if size is None and not (given["resume"] and given["run_dir"]):
+    if size is None and sequence.lower() != "all" and not (given["resume"] and given["run_dir"]):
         size = settings_of(model, given["config"], given["profile"] or "full", given["overrides"]).data.size
     if sequence.lower() not in ("concat", "all"):
         canonical(sequence)  # found out before TensorFlow is loaded, which takes seconds

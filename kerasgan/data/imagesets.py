@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from PIL import Image, UnidentifiedImageError
 
 from kerasgan.data import slices
 from kerasgan.data.modalities import MODALITIES, canonical
-from kerasgan.data.pipeline import arrays_of
+from kerasgan.data.pipeline import arrays_of, count_slices
 from kerasgan.data.prepare import Prepared, PreparedVisit
 from kerasgan.errors import UserError
 from kerasgan.files import write_text, written_aside
 
 DESCRIPTION = "images.json"  # in a folder that `write_images` made
 FORMATS = {"png": ".png", "npz": ".npz", "nifti": ".nii.gz"}
+AT_ONCE = 16  # visits in memory: 75 MB of the published slices
 _GREY = {"L": 255, "I;16": 65535, "I;16B": 65535, "I": 65535}  # Pillow's mode -> white
 
 
@@ -44,9 +45,14 @@ class ImageSet:
 
     def sample(self, count: int, seed: int) -> "ImageSet":
         """`count` of the images, drawn without replacement, in their own order; too few are a `UserError`."""
-        if count > len(self):
-            raise UserError(f"{self.origin}: {count} images wanted, {len(self)} there; ask for fewer or add images")
-        return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[:count]))
+        return self.take(drawn(len(self), count, seed, self.origin))
+
+
+def drawn(there: int, count: int, seed: int, origin: str) -> np.ndarray:
+    """`count` of the indices below `there`, ascending, drawn by the seed; too few are a `UserError`."""
+    if count > there:
+        raise UserError(f"{origin}: {count} images wanted, {there} there; ask for fewer or add images")
+    return np.sort(np.random.default_rng(seed).permutation(there)[:count])
 
 
 def joined(sets: Sequence[ImageSet]) -> ImageSet:
@@ -104,6 +110,29 @@ def of_visits(prepared: Prepared, visits: Sequence[PreparedVisit], sequence: str
     )
 
 
+def drawn_of_visits(
+    prepared: Prepared,
+    by_sequence: Mapping[str, Sequence[PreparedVisit]],
+    size: int | None,
+    count: int | None,
+    seed: int,
+) -> ImageSet:
+    """What joining the sequences' `of_visits`, `ImageSet.sample` and `resized` give, without all slices in memory.
+
+    Few visits are read at once, and what is not drawn is dropped before the next ones. A `size` or `count` of None
+    leaves the images as large, or as many, as they are.
+    """
+    parts = [(name, own[i : i + AT_ONCE]) for name, own in by_sequence.items() for i in range(0, len(own), AT_ONCE)]
+    ends = np.cumsum([count_slices(visits) for _, visits in parts])
+    chosen = np.arange(ends[-1]) if count is None else drawn(int(ends[-1]), count, seed, prepared.manifest.origin)
+    found = []
+    for (name, visits), end, own in zip(parts, ends, np.split(chosen, np.searchsorted(chosen, ends[:-1])), strict=True):
+        if len(own):
+            images = of_visits(prepared, visits, name).take(own - (end - count_slices(visits)))
+            found.append(images if size is None else resized(images, size))
+    return joined(found)
+
+
 def shrunk(images: np.ndarray, size: int) -> np.ndarray:
     """Images (n, h, w) as (n, size, size): means of square blocks, so h = w must be a multiple of `size`."""
     n, height, width = images.shape
@@ -126,7 +155,7 @@ def read_images(folder: Path) -> ImageSet:
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; expected a folder of images")
-    known = _description(folder)
+    known = description_of(folder)
     kind = known.get("format", "png")
     paths = sorted(folder.glob(f"*{FORMATS[kind]}"))
     if not paths:
@@ -200,7 +229,8 @@ def to_png(image: np.ndarray, bits: int = 8) -> Image.Image:
     return Image.fromarray(levels)
 
 
-def _description(folder: Path) -> dict[str, object]:
+def description_of(folder: Path) -> dict[str, object]:
+    """What images.json says of a folder of images; nothing where there is none."""
     path = folder / DESCRIPTION
     if not path.is_file():
         return {}

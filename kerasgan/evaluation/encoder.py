@@ -6,8 +6,10 @@ images, and need no download. Numbers compare only among those of one encoder, h
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,6 +47,7 @@ class EncoderCard:
     images_sha256: str  # of the float32 pixels in their order
     size: int  # pixels
     settings: EncoderSettings
+    chosen: dict[str, Any]  # how the caller chose the images
     loss: float  # mean squared difference in the last epoch, images in [-1, 1]
     loss_of_background: float  # of an image that is black all over
 
@@ -76,9 +79,16 @@ def autoencoder(size: int, features: int) -> tuple[Model, Model]:
     return Model(image, x, name="autoencoder"), Model(image, code, name="encoder")
 
 
-def train_encoder(images: ImageSet, path: Path, settings: EncoderSettings, quiet: bool = False) -> EncoderCard:
+def train_encoder(
+    images: ImageSet,
+    path: Path,
+    settings: EncoderSettings,
+    quiet: bool = False,
+    chosen: Mapping[str, Any] | None = None,
+) -> EncoderCard:
     """Train on real images and write the encoder to `path` (.keras), its card beside it as .json.
 
+    The card repeats `chosen`. An encoder without a card was interrupted before both were whole.
     The same images and seed give the same encoder on one machine. Images that are not square, or whose size is no
     multiple of 8, are a `UserError`.
     """
@@ -112,10 +122,13 @@ def train_encoder(images: ImageSet, path: Path, settings: EncoderSettings, quiet
         images_sha256=hashlib.sha256(np.ascontiguousarray(inputs)).hexdigest(),
         size=height,
         settings=settings,
+        chosen=dict(chosen or {}),
         loss=float(losses[-1]),
         loss_of_background=float(np.square(inputs + 1, dtype=np.float64).mean()),
     )
+    beside = path.with_suffix(".json")
+    beside.unlink(missing_ok=True)
     with written_aside(path) as aside:
         encoder.save(aside)
-    write_text(path.with_suffix(".json"), json.dumps(asdict(card), indent=1, allow_nan=False) + "\n")
+    write_text(beside, json.dumps(asdict(card), indent=1, allow_nan=False) + "\n")
     return card

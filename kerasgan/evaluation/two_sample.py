@@ -67,6 +67,7 @@ class TwoSampleTest:
 
     accuracies: tuple[float, ...]
     p_values: tuple[float, ...]  # with regard to groups
+    least_p_values: tuple[float, ...]  # what `p_values` would be had all images been judged right
     binomial_p_values: tuple[float, ...]  # as if images were independent
     trained: int  # images of each class in the first seed's training half
     tested: int  # the same of its test half
@@ -85,6 +86,11 @@ class TwoSampleTest:
     def p_value(self) -> float:
         """One for all seeds, with regard to groups."""
         return combined_p(self.p_values)
+
+    @property
+    def least_p(self) -> float:
+        """What `p_value` would be at an accuracy of 1: few patients keep it from being small."""
+        return combined_p(self.least_p_values)
 
     @property
     def binomial_p(self) -> float:
@@ -107,19 +113,20 @@ def calibration(judge: Judge, real: Sample, seeds: Sequence[int]) -> TwoSampleTe
 
 def _over(pairs: Sequence[tuple[Sample, Sample, int]], judge: Judge) -> TwoSampleTest:
     found = [_held_out(judge, *pair) for pair in pairs]
-    accuracies, p_values, binomial = (tuple(own[i] for own in found) for i in range(3))
-    return TwoSampleTest(accuracies, p_values, binomial, *found[0][3:])
+    by_seed = (tuple(own[i] for own in found) for i in range(4))
+    return TwoSampleTest(*by_seed, *found[0][4:])
 
 
-def _held_out(judge: Judge, real: Sample, synthetic: Sample, seed: int) -> tuple[float, float, float, int, int]:
-    """Accuracy, both p-values, and the images of each class in training and test."""
+def _held_out(judge: Judge, real: Sample, synthetic: Sample, seed: int) -> tuple[float, float, float, float, int, int]:
+    """Accuracy, p, p at 100 %, p if independent, and the images of each class in training and test."""
     rng = np.random.default_rng(seed)
     sides = zip(real.halves(rng), synthetic.halves(rng), strict=True)
     (train, learnt, _), (test, truth, groups) = (_balanced(*side, rng) for side in sides)
     decision = judge(train, learnt, test, seed)
     right = decision == truth
-    p_values = grouped_p(decision, truth, groups), above_chance_p(int(right.sum()), len(right))
-    return float(right.mean()), *p_values, len(train) // 2, len(test) // 2
+    grouped, least = (grouped_p(decided, truth, groups) for decided in (decision, truth))
+    independent = above_chance_p(int(right.sum()), len(right))
+    return float(right.mean()), grouped, least, independent, len(train) // 2, len(test) // 2
 
 
 def _balanced(real: Sample, synthetic: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

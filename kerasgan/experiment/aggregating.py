@@ -12,7 +12,7 @@ from tqdm import tqdm
 from kerasgan.data.imagesets import ImageSet, write_images
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
-from kerasgan.experiment.generation import generator_of
+from kerasgan.experiment.generation import generator_of, learnt_by
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.experiment.training import refuse_other_data
 from kerasgan.files import write_text
@@ -83,6 +83,7 @@ def aggregate(
         "target": first.target,
         "run": runs.resolve().name,
         "trained_on": first.origin,
+        "learnt": learnt_by(first.folder),
         "metric": metric,
         "aggregation": settings.aggregation.model_dump(mode="json"),
         "style": settings.style.model_dump(mode="json") | {"weights": transferred.weights} if transferred else None,

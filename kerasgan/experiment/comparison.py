@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasgan.data.imagesets import ImageSet
+from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError, nearest
 from kerasgan.evaluation import two_sample
 from kerasgan.evaluation.encoder import EncoderCard, EncoderSettings, train_encoder
@@ -116,7 +117,21 @@ def _c2st(task: _Task) -> Finding:
         found[f"{name}, real and synthetic"] = two_sample.two_sample_test(judge, real, synthetic, seeds)
         found[f"{name}, two halves of real"] = two_sample.calibration(judge, real, seeds)
     numbers = {name: _shown(own) for name, own in found.items()}
-    return Finding(numbers, C2ST_NOTES, {name: asdict(own) for name, own in found.items()})
+    notes = [*C2ST_NOTES]
+    if len(set(task.real.groups)) == len(task.real):
+        notes.append(
+            "Each real image is a group of its own: if some are slices of one patient, these may be on both sides of a "
+            "split, and p is too small."
+        )
+    if any(own.least_p > SIGNIFICANT for own in found.values()):
+        notes.append(
+            f"Too few patients for a p below {SIGNIFICANT}: where `p at 100 %` is larger, not even an accuracy of 1 "
+            "would give one."
+        )
+    return Finding(numbers, tuple(notes), {name: asdict(own) for name, own in found.items()})
+
+
+SIGNIFICANT = 0.05
 
 
 C2ST_NOTES = (
@@ -131,6 +146,7 @@ def _shown(test: TwoSampleTest) -> dict[str, float]:
         "accuracy": test.mean,
         "std over seeds": test.std,
         "p": test.p_value,
+        "p at 100 %": test.least_p,
         "p if independent": test.binomial_p,
         "trained on": 2 * test.trained,
         "tested on": 2 * test.tested,
@@ -236,4 +252,5 @@ def train_image_encoder(
     chosen = {"sequence": sequence, "subset": subset, "where": where, "partition": partition, "size": size}
     images = image_set(real, real=True, count=count, seed=seed, **chosen)
     settings = EncoderSettings(features=features, epochs=epochs, seed=seed)
-    return train_encoder(images, Path(out), settings, quiet)
+    data = open_prepared(Path(real)).hash if (Path(real) / "manifest.json").is_file() else None
+    return train_encoder(images, Path(out), settings, quiet, chosen | {"count": count, "data": data})

@@ -1,13 +1,15 @@
 """`generate`: images from noise, by the generator of a finished run."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
-from kerasgan.data.imagesets import ImageSet, write_images
+from kerasgan.data.imagesets import ImageSet, description_of, write_images
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.gan import layers, normalisation, transposed  # noqa: F401 (of which saved generators are made)
@@ -32,7 +34,7 @@ def generate(
 
     The same seed makes the same images, and the first ones of a larger count are those of a smaller. `kind` is png
     (8 or 16 `bits`), npz or nifti: see `data.imagesets.write_images`. images.json beside them names run, seed and
-    training data.
+    training data, and whose images were learnt.
     """
     opened = open_run(run)
     generator = generator_of(opened)
@@ -50,6 +52,7 @@ def generate(
         "target": opened.target,
         "run": opened.folder.resolve().name,
         "trained_on": opened.origin,
+        "learnt": _learnt(opened),
         "seed": seed,
     }
     write_images(Path(out), batches(), kind, bits, opened.settings.data.views[0], description)
@@ -65,14 +68,41 @@ def generated(run: str | Path, count: int, seed: int) -> ImageSet:
 
 
 def generator_of(run: Run) -> keras.Model:
-    """The generator that a run has delivered; a run that makes no images from noise is a `UserError`."""
+    """The generator that a run has delivered; a run that has none, or a damaged one, is a `UserError`."""
     path = run.folder / GENERATOR
     if not path.is_file():
         raise UserError(
             f"{run.folder} is a run of {run.model}, which makes no images from noise: it has no {GENERATOR}; give a "
             "run of a model that does, such as dcgan"
         )
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # archive, JSON, HDF5 and Keras have each their own
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} is damaged ({reason}); restore the file, or train the run anew") from None
+
+
+def generator_hash(folder: Path) -> str:
+    """sha256 of the generator in a run's folder."""
+    return hashlib.sha256((folder / GENERATOR).read_bytes()).hexdigest()
+
+
+def learnt_by(source: str | Path) -> dict[str, Any] | None:
+    """What the maker of synthetic images has learnt, of a run or of a folder of `generate`; None if nothing says so.
+
+    data_hash: of the prepared folder; sequence: a modality or "concat"; held_out: whether the test patients of
+    `partition` were left out; and the other settings of the run's `study`.
+    """
+    source = Path(source)
+    if (source / "run.json").is_file():
+        return _learnt(open_run(source))
+    return description_of(source).get("learnt")
+
+
+def _learnt(run: Run) -> dict[str, Any]:
+    # A study without the setting `held_out` (aggrgan's) always leaves out the test patients.
+    study = {"held_out": True} | run.settings.study.model_dump(mode="json")
+    return study | {"data_hash": run.data_hash, "sequence": run.target.get("sequence") or _sequence(run)}
 
 
 def _origin(run: Run, seed: int) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kerasgan.data.imagesets import ImageSet, joined, of_visits, read_images, resized, sequences_of, visits_with
+from kerasgan.data.imagesets import ImageSet, drawn_of_visits, read_images, resized, sequences_of, visits_with
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.generation import generated
@@ -46,13 +46,11 @@ def image_set(
     elif (folder / "manifest.json").is_file():
         prepared = open_prepared(folder)
         label, _, value = where.partition("=") if where else (None, "", "")
-        found = joined(
-            [
-                of_visits(prepared, visits_with(prepared, name, subset, partition, label, value), name)
-                for name in sequences_of(prepared, sequence)
-            ]
-        )
-        found = found if count is None else found.sample(count, seed)
+        visits = {
+            name: visits_with(prepared, name, subset, partition, label, value)
+            for name in sequences_of(prepared, sequence)
+        }
+        found = drawn_of_visits(prepared, visits, size, count, seed)
     else:
         found = read_images(folder)
         found = found if count is None else found.sample(count, seed)

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from kerasgan.data.imagesets import ImageSet
+from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.evaluation.features import backbone as backbone_of
 from kerasgan.evaluation.memorisation import PERCENTILES, Memorisation, memorisation
 from kerasgan.experiment.compared import Finding, ImageComparison, Numbers, check_patients, check_sizes
+from kerasgan.experiment.generation import learnt_by
 from kerasgan.experiment.images import image_set
 from kerasgan.report.pairs import Pair, pairs_picture
 
@@ -17,6 +19,9 @@ NOTES = (
     "percentile of the held-out ones; many more may be copies, or images smoother than real ones: look at the worst "
     "pairs.",
     "No number here is a guarantee of privacy.",
+)
+UNKNOWN = (
+    "Nothing says whether the GAN has learnt the held-out patients too; if it has, these numbers show no memorisation."
 )
 
 
@@ -47,11 +52,14 @@ def evaluate_memorisation(
         pairs: how many of the worst pairs the picture shows.
         out: a JSON file for the result; the picture is written beside it as .png. What is there is replaced.
         synthetic, sequence, where, size, seed, backbone, quiet: see `evaluate_images`.
+
+    UserError if the run, or the folder of `generate`, says that the held-out patients were learnt.
     """
     if out and Path(out).suffix != ".json":
         raise UserError(f"{out} does not end in .json; the picture of the worst pairs is written beside it as .png")
     if held_out is None and not (Path(real) / "manifest.json").is_file():
         raise UserError(f"{real} is no prepared folder, so it has no test subset; give --held-out a folder of images")
+    notes = _check_held_out(Path(synthetic), Path(held_out or real), partition)
     common = {"sequence": sequence, "where": where, "partition": partition, "size": size, "seed": seed}
     sets = {
         "training": image_set(real, subset=subset, real=True, **common),
@@ -62,7 +70,7 @@ def evaluate_memorisation(
     check_patients(sets["training"], sets["held out"])
     space = backbone_of(backbone)
     near = memorisation(*(space.features(own.images, quiet) for own in sets.values()))
-    found = Finding(_numbers(near), NOTES, _nearest(near, sets["training"], sets["synthetic"]))
+    found = Finding(_numbers(near), NOTES + notes, _nearest(near, sets["training"], sets["synthetic"]))
     result = ImageComparison.of("memorisation", sets, space, seed, {}, found)
     if out:
         worst = _worst(near, sets["training"], sets["synthetic"], pairs)
@@ -72,6 +80,25 @@ def evaluate_memorisation(
         pairs_picture(Path(out).with_suffix(".png"), worst, title)
         result.write(out)
     return result
+
+
+def _check_held_out(synthetic: Path, held_out: Path, partition: int) -> tuple[str, ...]:
+    """A `UserError` if held-out patients were learnt; a note if that is not known."""
+    learnt = learnt_by(synthetic)
+    there = (held_out / "manifest.json").is_file()
+    if learnt is None or not there or learnt["data_hash"] != open_prepared(held_out).hash:
+        return (UNKNOWN,)
+    if not learnt["held_out"]:
+        raise UserError(
+            f"the GAN of {synthetic} has learnt the test patients of {held_out} too, so that none are held out; train "
+            "one with --set study.held_out=true"
+        )
+    if learnt["partition"] != partition:
+        raise UserError(
+            f"the GAN of {synthetic} has learnt partition {learnt['partition']} of {held_out}, and with it test "
+            f"patients of partition {partition}; give --partition {learnt['partition']}"
+        )
+    return ()
 
 
 def _numbers(near: Memorisation) -> Numbers:

@@ -2,6 +2,7 @@
 
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from kerasgan.errors import UserError
 from kerasgan.evaluation.turing.server import serve
 from kerasgan.evaluation.turing.summary import HEADER, NOTES, Published, summarise
 from kerasgan.evaluation.turing.trial import Trial, balanced, create_trial, open_trial
+from kerasgan.experiment.generation import generator_hash, learnt_by
 from kerasgan.experiment.images import image_set
 from kerasgan.papers import settings_of
 from kerasgan.papers.brainmr.published import TABLE_1
@@ -45,7 +47,7 @@ def turing(
         sequence, subset, where: of a prepared folder, see `experiment.images.image_set`; None: all.
         size: pixels to which larger images are shrunk.
         count: real images, and as many synthetic ones; None: the paper's 50.
-        seed: of the choice, of a run's noise and of the raters' orders; None: that of the paper's YAML.
+        seed: of the choice and of a run's noise; None: that of the paper's YAML.
         port: of 127.0.0.1; 0: any that is free.
         open_browser: show the page in a browser of this machine.
     """
@@ -90,16 +92,44 @@ def trial_of(
         raise UserError(f"--{lacking} is missing; expected --real and --synthetic, or neither to go on with a test")
     if (Path(synthetic) / "manifest.json").is_file():
         raise UserError(f"{synthetic} is a prepared folder, whose images are real; give --synthetic a run or images")
+    _check_sequence(Path(real), Path(synthetic), sequence)
     own = settings_of("wgan").turing
     count, seed = own.images if count is None else count, own.seed if seed is None else seed
     made = {"count": count} if (Path(synthetic) / "run.json").is_file() else {}
-    return create_trial(
-        folder,
-        _real(Path(real), sequence, subset or "all", where, size, count, seed),
-        image_set(synthetic, size=size, seed=seed, **made),
-        count,
-        seed,
-    )
+    reals = _real(Path(real), sequence, subset or "all", where, size, count, seed)
+    fakes = image_set(synthetic, size=size, seed=seed, **made)
+    sources = made_from(Path(real), Path(synthetic), sequence, where, reals.images.shape[1])
+    return create_trial(folder, reals, fakes, count, seed, sources)
+
+
+def made_from(real: Path, synthetic: Path, sequence: str | None, where: str | None, size: int) -> dict[str, Any]:
+    """What a test is made from, as trial.json has it; None for what a folder of pictures does not say.
+
+    generator: its sha256, of a run; data: the hash of the prepared folder; sequences and where: of its real images;
+    size: pixels of a row.
+    """
+    prepared = open_prepared(real) if (real / "manifest.json").is_file() else None
+    return {
+        "generator": generator_hash(synthetic) if (synthetic / "run.json").is_file() else None,
+        "data": prepared.hash if prepared else None,
+        "sequences": list(sequences_of(prepared, sequence)) if prepared else None,
+        "where": where,
+        "size": size,
+    }
+
+
+def _check_sequence(real: Path, synthetic: Path, sequence: str | None) -> None:
+    """A `UserError` if the GAN has learnt other sequences than the real images are of, where both are known."""
+    learnt = learnt_by(synthetic)
+    if learnt is None or not (real / "manifest.json").is_file():
+        return
+    prepared = open_prepared(real)
+    own, theirs = (sequences_of(prepared, name) for name in (sequence, learnt["sequence"]))
+    if own != theirs:
+        raise UserError(
+            f"the real images are of {', '.join(own)}, the synthetic ones of {', '.join(theirs)}, which would tell "
+            f"them apart; give --sequence {learnt['sequence']}"
+        )
 
 
 def _real(

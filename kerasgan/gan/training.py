@@ -1,8 +1,9 @@
-"""`fit` that can be killed at any moment and goes on to the same weights.
+"""`fit` that can be killed at any moment and goes on as if it had not been.
 
 State is saved at the end of every n-th epoch, and by SIGTERM or Ctrl-C at the end of the step under way. Since the
-order of the data is a function of (seed, epoch), and a position names epoch and step, a resumed run repeats exactly
-what the uninterrupted one would have done.
+order of the data is a function of (seed, epoch), and a position names epoch and step, a resumed run takes the batches
+and the noise that the uninterrupted one would have taken. Its weights are then the same to rounding, and bit for bit
+where TensorFlow's operations are deterministic (the setting `deterministic`).
 """
 
 import math

@@ -12,7 +12,7 @@ load_tensorflow()  # before the modules below import it
 
 import tensorflow as tf  # noqa: E402
 
-from benchmarks import classifier, feeding, machine, noise, prepare, step, translate  # noqa: E402
+from benchmarks import classifier, feeding, machine, noise, prepare, step, style, translate  # noqa: E402
 from benchmarks.timing import Row  # noqa: E402
 from kerasgan.files import write_text  # noqa: E402
 from kerasgan.report.tables import markdown  # noqa: E402
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "feeding": feeding.rows,
     "prepare": prepare.rows,
     "translate": translate.rows,
+    "style": style.rows,
 }
 HEADER = ("benchmark", "what", "measured", "kerasgan is faster by", "expected")
 

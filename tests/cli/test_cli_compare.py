@@ -113,6 +113,20 @@ def test_c2st_tells_dark_from_bright(tmp_path):
     assert len(json.loads(out.read_text())["details"]["1-NN, two halves of real"]["accuracies"]) == 1
 
 
+def test_c2st_says_that_pictures_may_be_of_one_patient(folders, tmp_path):
+    words = ["--real", folders[0], "--synthetic", folders[1], "--repeats", 1, "--epochs", 1, "--quiet"]
+    output = run("c2st", *words).stdout
+    assert "Each real image is a group of its own" in output and "Too few patients" not in output
+
+
+def test_c2st_says_that_patients_are_too_few(prepared_folder, folders, tmp_path):
+    out = tmp_path / "c2st.json"
+    words = ["--real", prepared_folder, "--sequence", "t1", "--size", 16, "--synthetic", folders[1], "--out", out]
+    output = run("c2st", *words, "--subset", "all", "--count", 20, "--repeats", 1, "--epochs", 1, "--quiet").stdout
+    assert "Each real image is a group of its own" not in output and "Too few patients" in output
+    assert json.loads(out.read_text())["numbers"]["1-NN, two halves of real"]["p at 100 %"] > 0.05
+
+
 def test_c2st_refuses_a_patient_on_both_sides(prepared_folder):
     words = ["--real", prepared_folder, "--synthetic", prepared_folder, "--sequence", "t1"]
     assert "10 patients, BraTS2021_00000 among them, are in both" in sentence("c2st", *words)
@@ -145,6 +159,36 @@ def test_memorisation_of_pictures_needs_held_out_ones(folders, tmp_path):
     held_out = pictures(tmp_path / "held", 10, 3)
     assert "Held out: images in held: 10 images" in run("memorisation", *words, "--held-out", held_out).stdout
     assert "does not end in .json" in sentence("memorisation", *words, "--out", tmp_path / "m.png")
+
+
+@pytest.fixture(scope="module")
+def greedy_run(sagittal_folder, brainmr_overrides, tmp_path_factory):
+    """A run that has learnt all patients."""
+    overrides = [*brainmr_overrides, "study.held_out=false", "dcgan.epochs=1", "dcgan.steps_per_epoch=1"]
+    more = {"data": sagittal_folder, "overrides": overrides, "quiet": True}
+    return experiment.train("dcgan", sequence="t1", size=16, run_dir=tmp_path_factory.mktemp("greedy") / "run", **more)
+
+
+def test_memorisation_refuses_a_gan_that_has_learnt_the_held_out_patients(greedy_run, sagittal_folder, tmp_path):
+    made = experiment.generate(greedy_run, tmp_path / "made", count=4, quiet=True)
+    words = ["--real", sagittal_folder, "--sequence", "t1", "--size", 16, "--count", 4]
+    for synthetic in (greedy_run, made):
+        said = sentence("memorisation", *words, "--synthetic", synthetic)
+        assert "has learnt the test patients" in said and "train one with --set study.held_out=true" in said
+    others = pictures(tmp_path / "others", 6, 3)
+    output = run("memorisation", *words, "--synthetic", made, "--held-out", others).stdout
+    assert "Nothing says whether the GAN has learnt the held-out patients" in output
+
+
+def test_memorisation_takes_a_gan_that_has_not(noise_run, sagittal_folder, tmp_path):
+    made = experiment.generate(noise_run, tmp_path / "made", count=4, quiet=True)
+    words = ["--real", sagittal_folder, "--sequence", "t1", "--count", 4]
+    for synthetic in (noise_run, made):
+        assert "Nothing says" not in run("memorisation", *words, "--synthetic", synthetic).stdout
+    known = json.loads((made / "images.json").read_text())
+    known["learnt"]["partition"] = 2
+    (made / "images.json").write_text(json.dumps(known))
+    assert "give --partition 2" in sentence("memorisation", *words, "--synthetic", made)
 
 
 def test_memorisation_refuses_held_out_training_patients(prepared_folder, folders):

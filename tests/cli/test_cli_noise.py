@@ -43,6 +43,7 @@ def test_the_size_is_that_of_the_data_unless_it_is_given(run, tmp_path):
     ("words", "message"),
     [
         (["--sequence", "pd"], "pd"),
+        (["--sequence", "all", "--size", "32"], "leave out --size 32"),
         (["--sequence", "t1", "--size", "24"], "24"),
         (["--sequence", "t1", "--set", "dcgan.batch_size=1000"], "a step takes 1000"),
         (["--sequence", "t1", "--set", "study.label=stage"], "study.label=null"),

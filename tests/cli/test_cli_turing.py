@@ -82,6 +82,21 @@ def test_a_test_of_a_run(sagittal_folder, noise_run, tmp_path, served):
     assert "of seed 1 instead of 2" in sentence(*words, "--count", 3, "--seed", 2)
 
 
+def test_a_sequence_against_the_union_of_all(sagittal_folder, noise_run, tmp_path, served):
+    union = shutil.copytree(noise_run, tmp_path / "union")
+    known = json.loads((union / "run.json").read_text())
+    known["target"]["sequence"] = "concat"
+    (union / "run.json").write_text(json.dumps(known))
+    made = experiment.generate(union, tmp_path / "made", count=4, quiet=True)
+    for synthetic in (union, made):
+        out = tmp_path / f"test of {synthetic.name}"
+        words = ["--real", sagittal_folder, "--synthetic", synthetic, "--count", 4, "--out", out]
+        said = sentence(*words, "--sequence", "t1")
+        assert "real images are of t1, the synthetic ones of t1, t1e, t2, flair" in said and "--sequence concat" in said
+        run(*words, "--sequence", "concat")
+    assert len(served) == 2
+
+
 def test_out_alone_goes_on(fakes, tmp_path, served):
     out = tmp_path / "results"
     run("--real", pictures(tmp_path / "reals", seed=2), "--synthetic", fakes, "--out", out, "--count", 5)

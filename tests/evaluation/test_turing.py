@@ -75,16 +75,21 @@ class Rater:
 # ---- the test on disk -----------------------------------------------------------------------------------------------
 
 
-def test_the_order_is_random_and_the_same_for_the_same_seed_and_name(tmp_path):
+def test_the_order_is_random_and_the_same_for_the_same_test_and_name(tmp_path):
     trial = new_trial(tmp_path / "a", count=10)
     order = trial.order("anna")
     assert sorted(order) == sorted(item.id for item in trial.items)
     assert order == open_trial(tmp_path / "a").order("anna") != trial.order("ben")
-    places, same, other = (
+    again = new_trial(tmp_path / "a", count=10)
+    assert again.order("anna") == order, "the same command goes on with it"
+
+
+def test_the_order_does_not_follow_from_seed_and_name(tmp_path):
+    one, two = (
         [own.number[image] for image in own.order("anna")]
-        for own in (trial, new_trial(tmp_path / "b", count=10), new_trial(tmp_path / "c", count=10, seed=2))
+        for own in (new_trial(tmp_path / "a", count=10), new_trial(tmp_path / "b", count=10))
     )
-    assert places == same != other
+    assert one != two, "real images come first in every test, so that places would tell them"
 
 
 def test_ids_are_random_and_say_nothing(tmp_path):
@@ -172,6 +177,12 @@ def test_the_folder_of_a_test_of_another_size(trial):
     sets = (images(20, 1, size=4, origin="hospital"), images(20, 2, size=4, origin="network"))
     with pytest.raises(UserError, match="of size 8x8 instead of 4x4"):
         create_trial(trial.folder, *sets, 3, 1)
+
+
+def test_what_it_is_made_from_is_kept(tmp_path):
+    sources = {"generator": "ab", "size": 8}
+    create_trial(tmp_path / "r", images(4, 1), images(4, 2), 2, 1, sources)
+    assert open_trial(tmp_path / "r").made_from == sources
 
 
 def test_a_folder_of_something_else_is_kept(tmp_path):
@@ -355,6 +366,27 @@ def test_bad_names_are_refused(trial, name):
     with pytest.raises(UserError, match="no rater's name"):
         record(trial, name, "answer", trial.order("anna")[0], "real")
     assert list((trial.folder / "answers").iterdir()) == []
+
+
+def test_a_name_whose_file_would_be_longer_is_refused(trial):
+    with pytest.raises(UserError, match=r"letters \(ß counts as ss\)"):
+        record(trial, "ß" * 21, "answer", trial.order("anna")[0], "real")
+    assert list((trial.folder / "answers").iterdir()) == []
+    name = "ß" * 20
+    record(trial, name, "answer", session_of(trial, name).current, "real")
+    assert [own.rater for own in sessions(trial)] == [name]
+
+
+def test_a_long_name_on_disk_does_not_block_the_others(trial):
+    record(trial, "Anna", "answer", trial.order("anna")[0], "real")
+    (trial.folder / "answers" / f"{'s' * 60}.jsonl").touch()
+    assert [own.rater for own in sessions(trial)] == ["Anna"]
+
+
+def test_an_unreadable_file_is_named(trial):
+    (trial.folder / "answers" / "anna.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"answers/anna\.jsonl cannot be read \(Is a directory\)"):
+        sessions(trial)
 
 
 # ---- no hint --------------------------------------------------------------------------------------------------------

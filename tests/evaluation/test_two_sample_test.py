@@ -100,6 +100,14 @@ def test_a_difference_is_found():
     assert found.binomial_p < found.p_value
 
 
+def test_the_least_p_is_that_of_right_decisions():
+    found = two_sample_test(nearest_neighbour_judge, patients(6, 10, 7), singles(60, 8, shift=50), [1, 2, 3])
+    assert found.mean == 1
+    assert found.least_p == found.p_value > 0.05, "three patients in the test half"
+    many = two_sample_test(nearest_neighbour_judge, patients(40, 5, 7), singles(200, 8, shift=0.1), [1, 2, 3])
+    assert many.least_p < 1e-3 < many.p_value
+
+
 def test_the_network_finds_a_texture_that_pixels_hide():
     real, synthetic = textures(96, 16, False, 1, slices=4), textures(96, 16, True, 2)
     found = two_sample_test(network_judge(epochs=15, quiet=True), real, synthetic, [1, 2])

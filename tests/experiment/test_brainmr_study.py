@@ -1,6 +1,7 @@
 """`reproduce brainmr` on the tiny cohort."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from PIL import Image
 
 from kerasgan import experiment
 from kerasgan.errors import UserError
+from kerasgan.evaluation.turing.answers import record, session_of
+from kerasgan.experiment.turing import trial_of
 from kerasgan.papers.brainmr import study
 from kerasgan.papers.brainmr.study import Ratings, Row
 
@@ -55,6 +58,48 @@ def test_what_is_done_is_not_done_again(folder, options, capsys):
     experiment.reproduce_brainmr(out=folder, dry_run=True, **options | {"quiet": False, "overrides": longer})
     said = capsys.readouterr().err
     assert said.count(": would be done") == 1 and "comparison with real images: would be done" in said
+
+
+@pytest.mark.parametrize("change", ["comparison.encoder_epochs=2", "comparison.seed=5", "study.partition=1"])
+def test_an_encoder_of_other_settings_is_trained_anew(folder, options, change, capsys):
+    overrides = [*options["overrides"], change]
+    experiment.reproduce_brainmr(out=folder, dry_run=True, **options | {"quiet": False, "overrides": overrides})
+    wanted = "done" if change == "study.partition=1" else "would be done"
+    assert f"features of 32x32 images: {wanted}" in capsys.readouterr().err
+
+
+def test_an_encoder_without_its_card_is_trained_anew(folder, options, tmp_path, capsys):
+    copied = shutil.copytree(folder, tmp_path / "study")
+    (copied / "encoder-32.json").unlink()
+    experiment.reproduce_brainmr(out=copied, dry_run=True, **options | {"quiet": False})
+    assert "features of 32x32 images: would be done" in capsys.readouterr().err
+
+
+def rated(study_folder, data, **chosen):
+    """A test of the row T1, which a rater has finished."""
+    out = study_folder / "turing" / "dcgan-t1-32"
+    shutil.rmtree(out, ignore_errors=True)
+    trial = trial_of(out, data, study_folder / "dcgan" / "t1-32", count=2, **{"sequence": "t1"} | chosen)
+    for image in session_of(trial, "Anna").order:
+        record(trial, "Anna", "answer", image, "real")
+    record(trial, "Anna", "finish")
+    return out / "trial.json"
+
+
+def test_answers_to_tests_of_the_run_are_shown_and_others_refused(folder, options, tmp_path):
+    copied, data = shutil.copytree(folder, tmp_path / "study"), options["data"]
+    known = rated(copied, data, where="grade=HGG")
+    experiment.reproduce_brainmr(out=copied, **options)
+    (row,) = json.loads((copied / "results.json").read_text())["rows"]
+    assert row["ratings"] == {"raters": 1, "accuracy": 0.5, "counts": [2, 0, 2, 0]}
+    content = json.loads(known.read_text())
+    content["made_from"]["generator"] = "that of an earlier run"
+    known.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"dcgan-t1-32 holds a test of other images .*: move it away"):
+        experiment.reproduce_brainmr(out=copied, **options)
+    rated(copied, data)
+    with pytest.raises(UserError, match="holds a test of other images"):
+        experiment.reproduce_brainmr(out=copied, **options)
 
 
 def test_a_sequence_that_the_cohort_lacks(options, tmp_path):

@@ -1,6 +1,7 @@
 """`generate`, and the folders of images that it writes and others bring."""
 
 import json
+import shutil
 
 import nibabel
 import numpy as np
@@ -9,8 +10,9 @@ from PIL import Image
 
 from kerasgan import experiment
 from kerasgan.data import imagesets
+from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
-from kerasgan.experiment.generation import generated
+from kerasgan.experiment.generation import generated, learnt_by
 from kerasgan.experiment.images import image_set
 
 
@@ -54,6 +56,32 @@ def test_a_folder_that_is_not_empty_is_kept(noise_run, tmp_path):
 def test_a_run_of_a_translator_makes_no_images_from_noise(finished_run, tmp_path):
     with pytest.raises(UserError, match="a run of pairwise, which makes no images from noise"):
         experiment.generate(finished_run, tmp_path / "out", count=1, quiet=True)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive", "cut", "changed"])
+def test_a_damaged_generator_is_one_sentence(noise_run, tmp_path, damage):
+    run = tmp_path / "run"
+    shutil.copytree(noise_run, run)
+    path = run / "generators" / "generator.keras"
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    cases = {"cut": whole[:half], "changed": whole[:half] + bytes(64) + whole[half + 64 :]}
+    path.write_bytes(cases.get(damage, damage))
+    with pytest.raises(UserError, match=r"generator\.keras is damaged \(.+\); restore the file") as error:
+        experiment.generate(run, tmp_path / "out", count=1, quiet=True)
+    assert "\n" not in str(error.value)
+
+
+def test_images_say_what_was_learnt(noise_run, classes_folder, aggrgan_overrides, tmp_path, sagittal_folder):
+    made = experiment.generate(noise_run, tmp_path / "made", count=1, quiet=True)
+    learnt = learnt_by(made)
+    assert learnt == learnt_by(noise_run)
+    assert learnt["data_hash"] == open_prepared(sagittal_folder).hash
+    about = {name: learnt[name] for name in ("held_out", "partition", "label", "value", "sequence")}
+    assert about == {"held_out": True, "partition": 1, "label": "grade", "value": "HGG", "sequence": "t1"}
+    more = {"data": classes_folder, "overrides": aggrgan_overrides, "quiet": True}
+    other = learnt_by(experiment.train("dcgan2", category="mutant", run_dir=tmp_path / "run", **more))
+    assert other["held_out"] and (other["partition"], other["label"], other["sequence"]) == (1, "idh", "t1e")
 
 
 def picture(path, levels, mode=None):
@@ -103,7 +131,26 @@ def test_sources(noise_run, sagittal_folder, tmp_path):
         image_set(sagittal_folder, count=100000)
 
 
-def experiment_visits(folder):
-    from kerasgan.data.prepare import open_prepared
+def test_a_draw_is_that_of_the_whole_set_and_reads_few_visits_at_once(sagittal_folder, monkeypatch):
+    prepared = open_prepared(sagittal_folder)
+    sets = [
+        imagesets.of_visits(prepared, imagesets.visits_with(prepared, name, "train", 1), name)
+        for name in imagesets.sequences_of(prepared, None)
+    ]
+    expected = imagesets.resized(imagesets.joined(sets).sample(9, 3), 16)
+    read, arrays_of = [], imagesets.arrays_of
 
+    def counted(prepared, visits, modalities):
+        read.append(len(visits))
+        return arrays_of(prepared, visits, modalities)
+
+    monkeypatch.setattr(imagesets, "arrays_of", counted)
+    monkeypatch.setattr(imagesets, "AT_ONCE", 2)
+    found = image_set(sagittal_folder, subset="train", size=16, count=9, seed=3)
+    np.testing.assert_array_equal(found.images, expected.images)
+    assert (found.names, found.groups, found.sequences) == (expected.names, expected.groups, expected.sequences)
+    assert max(read) == 2 and len(read) <= 9
+
+
+def experiment_visits(folder):
     return open_prepared(folder).manifest.visits

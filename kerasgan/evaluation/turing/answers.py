@@ -60,10 +60,10 @@ def checked_name(rater: str) -> str:
     """A rater's name in normal form; a `UserError` unless it is letters, digits, spaces, and . _ - ' after one."""
     name = " ".join(unicodedata.normalize("NFC", rater).split())
     plain = all(unicodedata.category(letter)[0] in "LMN" or letter in " ._-'" for letter in name)
-    if not name or len(name) > LONGEST or not plain or unicodedata.category(name[0])[0] not in "LN":
+    if not name or len(_key(name)) > LONGEST or not plain or unicodedata.category(name[0])[0] not in "LN":
         raise UserError(
-            f"{rater[:LONGEST]!r} is no rater's name; expected 1 to {LONGEST} letters, digits, spaces or . _ - ', the "
-            "first a letter or digit"
+            f"{rater[:LONGEST]!r} is no rater's name; expected 1 to {LONGEST} letters (ß counts as ss), digits, spaces "
+            "or . _ - ', the first a letter or digit"
         )
     return name
 
@@ -96,14 +96,15 @@ def sessions(trial: Trial) -> list[Session]:
     """Of all raters who have answered, by name."""
     found = []
     for path in sorted((trial.folder / ANSWERS).glob("*.jsonl")):
-        name = checked_name(path.stem)
+        name = unicodedata.normalize("NFC", path.stem)
         if _key(name) != name:
             raise UserError(f"{path} is not how a rater's file is named, {_key(name)}.jsonl; remove or rename it")
-        found.append(session_of(trial, name))
+        found.append(_replayed(trial, name)[0])
     return [session for session in found if session.answers]
 
 
 def _key(name: str) -> str:
+    """A name as its file has it, the same whatever its capitals; it may be longer than the name."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
@@ -148,7 +149,10 @@ FIELDS = {"n", "act", "image", "answer", "rater", "trial", "token"}
 
 def _lines(path: Path) -> Iterator[tuple[int, dict]]:
     """Line numbers and acts. What is no JSON was cut off; if it was more than that, the next act's `n` tells."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); restore or remove it") from None
     for number, line in enumerate(text.split("\n"), 1):
         try:
             found = json.loads(line)

@@ -12,10 +12,11 @@ import hashlib
 import json
 import secrets
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,12 +43,13 @@ class Trial:
     """A test, as its folder has it."""
 
     folder: Path
-    key: str  # random; every answer names it, so that answers to another test are noticed
-    seed: int
+    key: str  # random and secret; raters' orders follow from it, and answers name it to tell those of another test
+    seed: int  # of the choice of images
     real: str  # which data the real images come from
     synthetic: str
     items: tuple[Item, ...]
     pixels: np.ndarray  # uint8 (n, height, width), black 0, white 255
+    made_from: dict[str, Any] = field(default_factory=dict)  # what the caller can say of the sources
 
     @cached_property
     def number(self) -> dict[str, int]:
@@ -55,13 +57,25 @@ class Trial:
         return {item.id: position for position, item in enumerate(self.items)}
 
     def order(self, rater: str) -> list[str]:
-        """The ids in the order in which this rater sees them: random, the same for the same seed and name."""
-        own = int.from_bytes(hashlib.sha256(rater.encode()).digest()[:8], "big")
-        return [self.items[i].id for i in np.random.default_rng([self.seed, own]).permutation(len(self.items))]
+        """The ids in the order in which this rater sees them: random, the same for the same test and name.
+
+        Without the key nobody can reckon it: real images come first in `items`.
+        """
+        own = int.from_bytes(hashlib.sha256(f"{self.key} {rater}".encode()).digest(), "big")
+        return [self.items[i].id for i in np.random.default_rng(own).permutation(len(self.items))]
 
 
-def create_trial(folder: Path, real: ImageSet, synthetic: ImageSet, count: int, seed: int) -> Trial:
+def create_trial(
+    folder: Path,
+    real: ImageSet,
+    synthetic: ImageSet,
+    count: int,
+    seed: int,
+    made_from: Mapping[str, Any] | None = None,
+) -> Trial:
     """Draw `count` images of either kind, in equal shares of its sequences, and keep them in a new folder.
+
+    `made_from` is kept beside them, for who has to know where answers belong.
 
     If the folder has this very test already, with the same images, count and seed, it is opened. With another test, or
     anything else in it, it is a `UserError`, and so are too few images, sets of different sizes, and an image in both.
@@ -82,7 +96,9 @@ def create_trial(folder: Path, real: ImageSet, synthetic: ImageSet, count: int, 
             f"{real.origin} and {synthetic.origin} share an image ({names}), which is then neither real nor synthetic; "
             "give other folders"
         )
-    trial = Trial(folder, secrets.token_hex(8), seed, real.origin, synthetic.origin, items, pixels)
+    trial = Trial(
+        folder, secrets.token_hex(8), seed, real.origin, synthetic.origin, items, pixels, dict(made_from or {})
+    )
     if folder.is_dir() and remaining(folder):
         return _same(open_trial(folder), trial)
     with written_aside(folder.absolute()) as aside:
@@ -194,5 +210,6 @@ def _write(trial: Trial, folder: Path) -> None:
     (folder / ANSWERS).mkdir(parents=True)
     np.save(folder / IMAGES, trial.pixels)
     content = {"key": trial.key, "seed": trial.seed, "real": trial.real, "synthetic": trial.synthetic}
+    content["made_from"] = trial.made_from
     content["items"] = [asdict(item) for item in trial.items]
     (folder / TRIAL).write_text(json.dumps(content, indent=1), encoding="utf-8")

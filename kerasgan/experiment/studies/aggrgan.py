@@ -11,12 +11,11 @@ Classes are the tumours that the data has (the paper's brain tumour dataset: Tab
 2020: Tables 2, 4, 5).
 """
 
-import hashlib
 import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError, nearest
 from kerasgan.experiment.aggregating import bar_of
 from kerasgan.experiment.devices import numerics
-from kerasgan.experiment.generation import GENERATOR, generator_of
+from kerasgan.experiment.generation import GENERATOR, generator_hash, generator_of
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import open_run
 from kerasgan.experiment.studies.steps import Step, take
@@ -42,7 +41,7 @@ from kerasgan.papers.aggrgan.cnns import SMALL
 from kerasgan.papers.aggrgan.published import CASES, STYLED
 from kerasgan.papers.aggrgan.settings import AggrganSettings
 from kerasgan.papers.aggrgan.study import AGGRGAN, BASE, COMPARED, NAMES, UNSTYLED, Score
-from kerasgan.papers.aggrgan.vgg19 import load_vgg19
+from kerasgan.papers.aggrgan.vgg19 import Vgg19, load_vgg19
 from kerasgan.report.mosaics import write_mosaic
 
 MODELS = (*BASE, *COMPARED)
@@ -68,6 +67,11 @@ class Study:
     options: dict[str, Any]  # config, profile, overrides
     keep_checkpoints: bool
     quiet: bool
+
+    @cached_property
+    def vgg(self) -> Vgg19:
+        """The network of style transfer."""
+        return load_vgg19(self.settings.style.weights, self.settings.style.seed)
 
     def run(self, category: str, model: str) -> Path:
         return self.folder / "gans" / category / model
@@ -117,9 +121,9 @@ def reproduce_aggrgan(
     if lacking := set(classes) - there.keys():
         raise UserError(f"{prepared.folder} has no classes of {min(lacking)}; leave out --classes to take what it has")
     chosen = {kind: found for kind, found in there.items() if not classes or kind in classes}
-    load_vgg19(settings.style.weights, settings.style.seed)  # found out before days of training
     options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
     work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
+    _ = work.vgg  # missing weights are found out before days of training
     if not quiet:
         click.echo(f"data: {prepared.manifest.origin}", err=True)
         if settings.classification.split == "slice":
@@ -155,16 +159,12 @@ def _train(work: Study, model: str, category: str) -> None:
         remove(folder / "checkpoints")
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 # ---- images ---------------------------------------------------------------------------------------------------------
 
 
 def _made_from(work: Study, category: str) -> dict[str, Any]:
     """What a class's images depend on."""
-    generators = {model: _sha256(work.run(category, model) / GENERATOR) for model in MODELS}
+    generators = {model: generator_hash(work.run(category, model)) for model in MODELS}
     own = {name: getattr(work.settings, name).model_dump(mode="json") for name in ("aggregation", "style")}
     return generators | own | {"data": work.prepared.hash}
 
@@ -185,13 +185,12 @@ def _make(work: Study, category: str) -> None:
     images = {NAMES[model]: own for model, own in base.images.items()}
     for metric, name in AGGRGAN.items():
         images[name + UNSTYLED] = making.aggregated(base, BASE, metric, settings).images
-    vgg = load_vgg19(settings.style.weights, settings.style.seed)
     contents = {NAMES[model] + STYLED: images[NAMES[model]] for model in BASE}
     contents |= {name: images[name + UNSTYLED] for name in AGGRGAN.values()}
     losses = {}
     for name, content in contents.items():
         with bar_of(len(references), settings, work.quiet) as progress:
-            found = making.styled(content, references, vgg, settings.style, progress)
+            found = making.styled(content, references, work.vgg, settings.style, progress)
         images[name], losses[name] = found.images, found.losses.mean(axis=1).tolist()
     scores = {name: making.measured(references.images, own) for name, own in images.items()}
     path = work.images(category)
@@ -199,7 +198,7 @@ def _make(work: Study, category: str) -> None:
         np.savez(file, **{REAL: references.images}, **images)
     content = {
         "made_from": _made_from(work, category),
-        "weights": vgg.weights,
+        "weights": work.vgg.weights,
         "patients": references.groups,
         "references": references.names,
         "scores": {

@@ -23,14 +23,16 @@ from kerasgan.data.modalities import canonical
 from kerasgan.data.pipeline import count_slices
 from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
+from kerasgan.evaluation.encoder import EncoderSettings
 from kerasgan.evaluation.turing.summary import summarise
 from kerasgan.evaluation.turing.trial import open_trial
 from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
-from kerasgan.experiment.generation import GENERATOR, generate
+from kerasgan.experiment.generation import GENERATOR, generate, generator_hash
 from kerasgan.experiment.memorisation import evaluate_memorisation
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.studies.steps import Step, take
 from kerasgan.experiment.training import TASKS, is_done, train
+from kerasgan.experiment.turing import made_from
 from kerasgan.files import remove, write_text
 from kerasgan.papers import settings_of
 from kerasgan.papers.brainmr import study
@@ -139,7 +141,7 @@ def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
     steps: list[Step] = []
     for size in dict.fromkeys(work.own_size(row[2]) for row in rows):
         steps.append(
-            (f"features of {size}x{size} images", work.encoder(size).is_file, partial(_train_encoder, work, size))
+            (f"features of {size}x{size} images", partial(_is_encoded, work, size), partial(_train_encoder, work, size))
         )
     for row in rows:
         model, sequence, size = row
@@ -158,23 +160,44 @@ def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
     return steps
 
 
-def _train_encoder(work: Study, size: int) -> None:
+def _chosen(work: Study, size: int) -> dict[str, Any]:
+    """The images that an encoder learns."""
+    partition = work.settings.study.partition
     visits = [
-        (name, visits_with(work.prepared, name, work.learnt, work.settings.study.partition, *_who(work)))
+        visits_with(work.prepared, name, work.learnt, partition, *_who(work))
         for name in sequences_of(work.prepared, None)
     ]
-    count = min(ENCODER_IMAGES, sum(count_slices(own) for _, own in visits))
+    count = min(ENCODER_IMAGES, sum(map(count_slices, visits)))
+    return {
+        "sequence": None,
+        "subset": work.learnt,
+        "where": work.where,
+        "partition": partition,
+        "size": size,
+        "count": count,
+    }
+
+
+def _is_encoded(work: Study, size: int) -> bool:
+    path, own = work.encoder(size), work.settings.comparison
+    beside = path.with_suffix(".json")
+    if not (path.is_file() and beside.is_file()):
+        return False
+    card = json.loads(beside.read_text(encoding="utf-8"))
+    settings = asdict(EncoderSettings(epochs=own.encoder_epochs, seed=own.seed))
+    wanted = {"settings": settings, "chosen": _chosen(work, size) | {"data": work.prepared.hash}}
+    return wanted == {name: card.get(name) for name in wanted}
+
+
+def _train_encoder(work: Study, size: int) -> None:
+    own = work.settings.comparison
     train_image_encoder(
         real=work.prepared.folder,
         out=work.encoder(size),
-        subset=work.learnt,
-        where=work.where,
-        partition=work.settings.study.partition,
-        size=size,
-        count=count,
-        seed=work.settings.comparison.seed,
-        epochs=work.settings.comparison.encoder_epochs,
+        seed=own.seed,
+        epochs=own.encoder_epochs,
         quiet=work.quiet,
+        **_chosen(work, size),
     )
 
 
@@ -195,8 +218,8 @@ def _train(work: Study, row: tuple[str, str, int], target: dict[str, Any]) -> No
 
 def _made_from(work: Study, row: tuple[str, str, int]) -> dict[str, Any]:
     """What comparison.json depends on."""
-    files = {"generator": work.run(row) / GENERATOR, "encoder": work.encoder(work.own_size(row[2]))}
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    encoder = hashlib.sha256(work.encoder(work.own_size(row[2])).read_bytes()).hexdigest()
+    hashes = {"generator": generator_hash(work.run(row)), "encoder": encoder}
     return hashes | {"settings": work.settings.comparison.model_dump(mode="json"), "data": work.prepared.hash}
 
 
@@ -314,10 +337,12 @@ def _ratings(work: Study, row: tuple[str, str, int]) -> study.Ratings | None:
     if not folder.is_dir():
         return None
     trial = open_trial(folder)
-    model, sequence, size = row
-    made = f"{model} {sequence} {work.own_size(size)}, "
-    if not trial.synthetic.startswith(made):
-        raise UserError(f"{folder} holds a test of other images ({trial.synthetic}); expected {made}... : move it away")
+    _, sequence, size = row
+    if trial.made_from != made_from(work.prepared.folder, work.run(row), sequence, work.where, work.own_size(size)):
+        raise UserError(
+            f"{folder} holds a test of other images ({trial.real}, against {trial.synthetic}); expected those of "
+            f"{work.run(row)} as it is now and the real ones that it has learnt: move it away"
+        )
     found = summarise(trial)
     if found.pooled is None:
         return None

@@ -24,11 +24,17 @@ class BrainmrTask(LatentTask):
     """Trains one of the paper's two GANs on a sequence; DCGAN and WGAN differ in game and optimizers alone."""
 
     @classmethod
-    def target(cls, sequence: str, size: int | None = SIZES[0]) -> dict[str, Any]:
-        """A sequence by any of its names, "concat" for the union of all, or "all" for the paper's rows; and pixels."""
+    def target(cls, sequence: str, size: int | None = 0) -> dict[str, Any]:
+        """A sequence by any of its names, "concat" for the union of all, or "all" for the paper's rows; and pixels.
+
+        0 pixels stand for the paper's 128, None for those of a run that is resumed; "all" takes no others.
+        """
         sequence = sequence.lower()
         if sequence == "all":
+            if size:
+                raise UserError(f"--sequence all has rows of the paper's sizes; leave out --size {size}")
             return {"sequence": "all"}
+        size = SIZES[0] if size == 0 else size
         return {"sequence": sequence if sequence == imagesets.CONCAT else canonical(sequence), "size": size}
 
     @classmethod

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tensorflow.python.framework import config
 
 from kerasgan import experiment
 from kerasgan.data.prepare import open_prepared
@@ -128,6 +129,42 @@ def test_the_averaged_generator_is_delivered(sagittal_folder, brainmr_overrides,
     for number, weights in enumerate(delivered):
         np.testing.assert_array_equal(weights, saved[f"averaged/0/{number:03}"])
     assert not np.array_equal(delivered[0], saved["generator/0/000"])
+
+
+@pytest.fixture
+def deterministic():
+    """Lets a test ask for determinism, which TensorFlow keeps for the rest of the process."""
+    yield
+    config.disable_op_determinism()
+
+
+def test_a_resumed_deterministic_run_ends_with_the_same_bits(
+    sagittal_folder, brainmr_overrides, tmp_path, deterministic
+):
+    def run(name, epochs, **more):
+        asked = [*brainmr_overrides, "wgan.deterministic=true", f"wgan.epochs={epochs}", "wgan.steps_per_epoch=3"]
+        more |= {"data": sagittal_folder, "overrides": asked, "run_dir": tmp_path / name, "quiet": True}
+        folder = experiment.train("wgan", sequence="t1", size=16, **more)
+        return (folder / "checkpoints" / "latest.npz"), folder / "generators" / "generator.keras"
+
+    run("stopped", 1)
+    for one, two in zip(run("stopped", 2, resume=True), run("whole", 2), strict=True):
+        if one.suffix == ".npz":
+            with np.load(one) as resumed, np.load(two) as whole:
+                assert resumed.files == whole.files
+                assert all(resumed[name].tobytes() == whole[name].tobytes() for name in whole.files)
+        else:
+            loaded = [keras.saving.load_model(path, compile=False).get_weights() for path in (one, two)]
+            assert all(a.tobytes() == b.tobytes() for a, b in zip(*loaded, strict=True))
+
+
+def test_all_takes_no_size():
+    for task in (TASKS["dcgan"], TASKS["wgan"]):
+        assert task.target("all") == task.target("ALL", None) == {"sequence": "all"}
+        with pytest.raises(UserError, match="rows of the paper's sizes; leave out --size 128"):
+            task.target("all", 128)
+        assert task.target("t1") == {"sequence": "t1", "size": 128}
+        assert task.target("t1", None)["size"] is None, "that of the run that is resumed"
 
 
 def test_all_trains_the_rows_that_the_cohort_has(make):
