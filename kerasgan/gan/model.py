@@ -14,6 +14,22 @@ import tensorflow as tf
 Logs = dict[str, tf.Tensor]
 
 
+class ReplicaSeeds(keras.random.SeedGenerator):
+    """Keras's seed generator, whose seeds differ between the replicas of a strategy: else all draw the same noise.
+
+    On one device it gives Keras's own seeds.
+    """
+
+    def next(self, ordered: bool = True) -> tf.Tensor:
+        seed, replica = super().next(ordered), tf.distribute.get_replica_context()
+        number = 0 if replica is None else replica.replica_id_in_sync_group
+        # Not in the second element, which counts the draws: a replica would repeat what another has drawn before.
+        return seed + tf.cast(tf.stack([number * _APART, 0]), seed.dtype)
+
+
+_APART = 1_000_003  # between the seeds of two replicas
+
+
 class AdversarialModel(keras.Model):
     """Networks grouped into players, each with an optimizer of its own.
 
@@ -151,7 +167,7 @@ class LatentGAN(AdversarialModel):
         self.generator, self.critic, self.game = generator, critic, game
         self.averaged, self.average = averaged, average
         self.latent_size, self.critic_steps = latent_size, critic_steps
-        self.random = keras.random.SeedGenerator(seed)
+        self.random = ReplicaSeeds(seed)
 
     def train_step(self, reals: tf.Tensor) -> Logs:
         batches = tf.split(reals, self.critic_steps)

@@ -133,3 +133,17 @@ def test_two_replicas_make_the_same_update_as_one_device():
     assert trained
     for name in trained:
         np.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
+
+
+def test_replicas_draw_noise_of_their_own():
+    single = toy()
+    strategy = strategy_for("mirrored")
+    with strategy.scope():
+        double = toy()
+    first, second = strategy.experimental_local_results(strategy.run(lambda: double.noise(4)))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, single.noise(4))
+    # Nor what the other draws next.
+    later = strategy.experimental_local_results(strategy.run(lambda: double.noise(4)))
+    np.testing.assert_array_equal(later[0], single.noise(4))
+    assert not np.array_equal(later[0], second) and not np.array_equal(later[1], first)
