@@ -12,10 +12,12 @@ from tqdm import tqdm
 from kerasgan.data.imagesets import ImageSet, write_images
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
+from kerasgan.experiment.devices import numerics
 from kerasgan.experiment.generation import generator_of, learnt_by
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.experiment.training import refuse_other_data
 from kerasgan.files import write_text
+from kerasgan.gan.settings import TrainingSettings
 from kerasgan.papers import ENSEMBLES, settings_of
 from kerasgan.papers.aggrgan import making
 from kerasgan.papers.aggrgan.aggregation import Aggregated
@@ -24,6 +26,7 @@ from kerasgan.papers.aggrgan.settings import AggrganSettings
 from kerasgan.papers.aggrgan.style import Transferred
 from kerasgan.papers.aggrgan.vgg19 import load_vgg19
 from kerasgan.report.mosaics import write_mosaic
+from kerasgan.settings import differences
 
 SHOWN = 8  # references in the picture
 
@@ -59,6 +62,8 @@ def aggregate(
     runs, out = Path(runs), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty; give --out a new folder, since images are not mixed")
+    if other := [each for each in overrides if each.split(".")[0] not in ("aggregation", "style")]:
+        raise UserError(f"--set {other[0]}: only aggregation and style can be set here, the rest is that of the runs")
     members = base_runs(runs)
     first = members[0]
     settings = settings_of("dcgan1", first.folder / "config.yaml", "full", overrides)
@@ -68,14 +73,16 @@ def aggregate(
     category = first.target["category"]
     references = making.references_of(prepared, settings, category, count or settings.aggregation.images)
     generators = {run.model: generator_of(run) for run in members}
-    base = making.generate_base(generators, references, settings.aggregation.seed)
-    blended = making.aggregated(base, tuple(generators), metric, settings)
-    final = blended.images
-    transferred = None
-    if style:
-        with bar_of(len(references), settings, quiet) as progress:
-            transferred = making.styled(blended.images, references, vgg, settings.style, progress)
-        final = transferred.images
+    with numerics(exact(settings)):
+        base = making.generate_base(generators, references, settings.aggregation.seed)
+        blended = making.aggregated(base, tuple(generators), metric, settings)
+        final = blended.images
+        transferred = None
+        if style:
+            with bar_of(len(references), settings, quiet) as progress:
+                transferred = making.styled(blended.images, references, vgg, settings.style, progress)
+            final = transferred.images
+    measures = {name: float(values.mean()) for name, values in making.measured(references.images, final).items()}
     description = {
         "origin": f"aggrgan of {category} by {metric}, trained on {first.origin}",
         "sequence": sequence_of(category, settings.study),
@@ -85,6 +92,7 @@ def aggregate(
         "trained_on": first.origin,
         "learnt": learnt_by(first.folder),
         "metric": metric,
+        "measures": {name: value if np.isfinite(value) else None for name, value in measures.items()},
         "aggregation": settings.aggregation.model_dump(mode="json"),
         "style": settings.style.model_dump(mode="json") | {"weights": transferred.weights} if transferred else None,
     }
@@ -95,8 +103,9 @@ def aggregate(
     columns = [*base.images.values(), blended.images, *([final] if style else []), references.images]
     write_mosaic(out / "figure.png", np.stack(columns, 1)[:SHOWN].reshape(-1, *final.shape[1:]), len(columns))
     if not quiet:
-        means = {name: values.mean() for name, values in making.measured(references.images, final).items()}
-        click.echo(", ".join(f"{name} {value:.3f}" for name, value in means.items()) + " to the references", err=True)
+        click.echo(
+            ", ".join(f"{name} {value:.3f}" for name, value in measures.items()) + " to the references", err=True
+        )
     return out
 
 
@@ -111,12 +120,22 @@ def base_runs(folder: Path) -> list[Run]:
     runs = [open_run(folder / name) for name in ENSEMBLES["aggrgan"]]
     first = runs[0]
     for run in runs[1:]:
+        if differences(run.settings.study, first.settings.study):
+            raise UserError(
+                f"{run.folder} and {first.folder} were trained with different settings of study, so may have learnt "
+                "one another's held-out patients; train one of them anew"
+            )
         if (run.target, run.data_hash) != (first.target, first.data_hash):
             raise UserError(
                 f"{run.folder} was trained on {run.target['category']} of {run.data}, {first.folder} on "
                 f"{first.target['category']} of {first.data}; expected runs of one class and data: train one anew"
             )
     return runs
+
+
+def exact(settings: AggrganSettings) -> TrainingSettings:
+    """Numbers for what is no training of a GAN: float32, and deterministic if DCGAN-1 is."""
+    return settings.dcgan1.model_copy(update={"precision": "float32"})
 
 
 def bar_of(images: int, settings: AggrganSettings, quiet: bool) -> tqdm:

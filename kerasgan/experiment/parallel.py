@@ -1,8 +1,6 @@
 """Several trainings at once, a process each: for small networks, of which one does not fill a machine.
 
-    python -m kerasgan.experiment.parallel ARGUMENTS
-
-is one of these processes; ARGUMENTS are those of `train` as JSON.
+Each process runs `main` with the arguments of `train` as JSON.
 """
 
 import json
@@ -10,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -22,20 +21,24 @@ from kerasgan.errors import UserError
 from kerasgan.threads import usable_cores
 
 POLL = 0.2  # seconds between two looks at the processes
+PROGRAM = "import sys; from kerasgan.experiment.parallel import main; main(sys.argv[1])"
 
 
 def train_at_once(jobs: int, trainings: Sequence[tuple[str, Path, Mapping[str, Any]]], quiet: bool) -> None:
     """Run trainings, `jobs` at a time: of each a title, a file for what it prints, and the arguments of `train`.
 
-    Each gets its share of the cores. A signal is passed on, so that all save their state. Raises UserError, with what
-    it printed last, of the first that failed, after the others have ended.
+    Each gets its share of the cores. SIGINT and SIGTERM are passed on, so that all save their state, and end this
+    process with 128 + the signal. Raises UserError, with what it printed last, of the first that failed, after the
+    others have ended.
     """
-    waiting, running, failed = list(trainings), [], []
+    waiting, running, failed, signals = list(trainings), [], [], []
     share = str(max(1, usable_cores() // jobs))
     # Threads of one operation: without it, each process would take all cores.
     environment = os.environ | {"TF_NUM_INTRAOP_THREADS": share, "OMP_NUM_THREADS": share}
-    with tqdm(total=len(waiting), desc="training", unit="model", disable=quiet) as bar, _passing_on(running):
+    with tqdm(total=len(waiting), desc="training", unit="model", disable=quiet) as bar, _passing_on(running, signals):
         while waiting or running:
+            if signals or failed:
+                waiting.clear()
             while waiting and len(running) < jobs:
                 title, log, arguments = waiting.pop(0)
                 running.append((title, log, _start(log, arguments, environment)))
@@ -43,31 +46,34 @@ def train_at_once(jobs: int, trainings: Sequence[tuple[str, Path, Mapping[str, A
             for each in [each for each in running if each[2].poll() is not None]:
                 running.remove(each)
                 bar.update()
-                if each[2].returncode:
-                    failed.append(each)
-                    waiting.clear()
-    for title, log, process in failed:
-        if process.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-            sys.exit(process.returncode)
-        raise UserError(f"{title}: {_last_line(log)} (all it printed: {log})")
+                if each[2].returncode and not signals:
+                    failed.append(f"{each[0]}: {_last_line(each[1])} (all it printed: {each[1]})")
+                    tqdm.write(failed[-1] if running else "", file=sys.stderr)  # others may go on for days
+    if signals:
+        sys.exit(128 + signals[0])
+    if failed:
+        raise UserError(failed[0])
 
 
 def _start(log: Path, arguments: Mapping[str, Any], environment: Mapping[str, str]) -> subprocess.Popen:
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", __name__, json.dumps(arguments, default=str)]
+    command = [sys.executable, "-c", PROGRAM, json.dumps(arguments, default=str)]
     with log.open("w", encoding="utf-8") as file:
-        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        # In a session of its own Ctrl-C does not reach it beside what is passed on: a second one means "at once".
+        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
 
 
 @contextmanager
-def _passing_on(running: list):
-    """Pass SIGTERM on to the processes (Ctrl-C reaches them by itself), and wait for them whatever happens."""
+def _passing_on(running: list, signals: list[int]):
+    """Pass signals on to the processes, noting them, and wait for the processes whatever happens."""
 
     def forward(number, frame):
+        signals.append(number)
         for *_, process in running:
             process.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+    heard = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, forward) for number in heard}
     try:
         yield
     finally:
@@ -94,7 +100,3 @@ def main(arguments: str) -> None:
     except Stopped as stopped:
         print(stopped)
         sys.exit(128 + signal.Signals(stopped.signal_number))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -67,7 +67,10 @@ def open_run(folder: str | Path, finished: bool = True) -> Run:
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} is not readable ({error}); train the run anew") from None
     if finished and not run.finished:
-        raise UserError(f"the training of {folder} has not ended; finish it with `kerasgan train {run.model} --resume`")
+        raise UserError(
+            f"the training of {folder} has not ended; finish it with `kerasgan train {run.model} --resume --run-dir "
+            f"{folder}` and the words that it was begun with"
+        )
     return run
 
 

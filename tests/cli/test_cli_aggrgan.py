@@ -18,7 +18,7 @@ def run(classes_folder, aggrgan_overrides):
 
 
 def test_train_aggregate_generate_and_export(run, tmp_path):
-    trained = run("train", "aggrgan", "--class", "Mutant", "--run-dir", str(tmp_path / "mutant"), "--quiet")
+    trained = run("train", "aggrgan", "--class", "mutant", "--run-dir", str(tmp_path / "mutant"), "--quiet")
     assert trained.exit_code == 0, trained.output
     words = ["aggregate", str(tmp_path / "mutant"), "--count", "3", "--quiet"]
     made = run(*words, "--no-style", "--out", str(tmp_path / "made"), data=False)
@@ -45,7 +45,7 @@ def test_flags_reach_each_of_the_three(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["dcgan1", "--class", "gliom"], "unknown class 'gliom'"),
+        (["dcgan1", "--class", "Mutant"], "unknown class 'Mutant'; did you mean 'mutant'?"),
         (["infogan", "--class", "mutant", "--set", "infogan.categories=20"], "network.latent must be larger"),
         (["lsgan", "--class", "mutant", "--set", "lsgan.batch_size=1000"], "a step takes 1000; add patients"),
         (["dcgan2", "--class", "mutant", "--set", "study.label=site"], "no train or validation patient of mutant"),
@@ -62,6 +62,7 @@ def test_bad_input_is_one_sentence(run, tmp_path, words, message):
 def test_reproduce_says_what_it_would_do(run, tmp_path):
     found = run("reproduce", "aggrgan", "--dry-run", "--out", str(tmp_path / "study"))
     assert found.exit_code == 0, found.output
-    # Two tumours and four modalities of five models and their images, and a network for each kind.
-    assert "step 38 of 38, classification of modalities by small: would be done" in found.output
+    # Two tumours and four modalities of five models and their images; a network for each kind.
+    assert "step 36 of 36, images of flair: would be done" in found.output
+    assert "step 2 of 2, classification of modalities by small: would be done" in found.output
     assert not (tmp_path / "study").exists()

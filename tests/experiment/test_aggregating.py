@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from kerasgan import experiment
 from kerasgan.data.imagesets import read_images
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
+from kerasgan.experiment import parallel
 from kerasgan.experiment.generation import generator_of
 from kerasgan.experiment.parallel import train_at_once
 from kerasgan.experiment.runs import open_run
@@ -54,6 +59,36 @@ def test_what_a_process_says_last_is_the_error(tmp_path):
     arguments = {"model": "dcgan1", "category": "mutant", "data": str(tmp_path / "gone")}
     with pytest.raises(UserError, match=r"the first: .*gone.* \(all it printed: .*own\.log\)"):
         train_at_once(2, [("the first", tmp_path / "own.log", arguments)], quiet=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_each_process_once_and_none_begins_after_it(tmp_path, monkeypatch, number):
+    program = (
+        "import json, pathlib, signal, sys, time\n"
+        "path, heard = pathlib.Path(json.loads(sys.argv[1])['path']), []\n"
+        "for each in (signal.SIGINT, signal.SIGTERM):\n"
+        "    signal.signal(each, lambda number, frame: heard.append(number))\n"
+        "path.touch()\n"
+        "while not heard: time.sleep(0.05)\n"
+        "time.sleep(0.5)\n"
+        "path.write_text(' '.join(map(str, map(int, heard))))\n"
+    )
+    monkeypatch.setattr(parallel, "PROGRAM", program)
+    paths = [tmp_path / f"{n}.txt" for n in range(3)]
+
+    def ask():
+        while not (paths[0].exists() and paths[1].exists()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), number)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with pytest.raises(SystemExit) as ended:
+        train_at_once(2, [(path.stem, path.with_suffix(".log"), {"path": str(path)}) for path in paths], quiet=True)
+    asking.join()
+    assert ended.value.code == 128 + number
+    assert [path.read_text() for path in paths[:2]] == [str(int(number))] * 2
+    assert not paths[2].exists()
 
 
 def read_csv(path):
@@ -122,6 +157,14 @@ def test_bad_input(runs, tmp_path, options):
     (mixed / "wgandiv" / "run.json").write_text(json.dumps(state | {"target": {"category": "t1"}}))
     with pytest.raises(UserError, match=r"was trained on t1 of .*; expected runs of one class and data"):
         experiment.aggregate(mixed, tmp_path / "out", quiet=True)
+    shutil.rmtree(mixed / "wgandiv")
+    shutil.copytree(runs / "wgandiv", mixed / "wgandiv")
+    config = mixed / "wgandiv" / "config.yaml"
+    config.write_text(config.read_text().replace("sequence: t1e", "sequence: t2"))
+    with pytest.raises(UserError, match="were trained with different settings of study"):
+        experiment.aggregate(mixed, tmp_path / "out", quiet=True)
+    with pytest.raises(UserError, match="only aggregation and style can be set here"):
+        experiment.aggregate(runs, tmp_path / "out", overrides=["study.partition=1"], quiet=True)
     with pytest.raises(UserError, match=r"there is no file gone\.h5; expected VGG-19 weights"):
         experiment.aggregate(runs, tmp_path / "out", overrides=["style.weights=gone.h5"], quiet=True)
     assert not (tmp_path / "out").exists()

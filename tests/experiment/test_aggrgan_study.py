@@ -32,13 +32,18 @@ def test_tables_name_the_data_the_weights_and_the_length(folder):
     assert not (folder / "figure4.png").exists()
 
 
+def kept(folder, method):
+    with np.load(folder / "images" / "mutant" / f"{method.replace(' ', '_')}.npz") as file:
+        return file["images"]
+
+
 def test_every_number_is_measured_on_the_images_that_are_kept(folder):
     scores = json.loads((folder / "results.json").read_text())["scores"]["mutant"]
     assert set(scores) == {*study.ROWS, *study.COMPARED_ROWS}
-    with np.load(folder / "images" / "mutant.npz") as file:
-        for method, own in scores.items():
-            for measure, values in making.measured(file["real"], file[method]).items():
-                assert own[measure] == pytest.approx([values.mean(), values.std()], rel=1e-6)
+    real = kept(folder, "real")
+    for method, own in scores.items():
+        for measure, values in making.measured(real, kept(folder, method)).items():
+            assert own[measure] == pytest.approx([values.mean(), values.std()], rel=1e-6)
 
 
 def test_the_classification_has_every_case(folder):
@@ -66,6 +71,14 @@ def test_what_is_done_is_not_done_again(folder, options, capsys):
     assert "classification of tumours by small: would be done" in said
 
 
+def test_images_that_are_lost_are_made_again_without_styling_the_others(folder, options, capsys, monkeypatch):
+    (folder / "images" / "mutant" / "real.npz").unlink()
+    monkeypatch.setattr(making, "styled", None)
+    experiment.reproduce_aggrgan(out=folder, **options | {"quiet": False})
+    said = capsys.readouterr().err
+    assert said.count(": done") == 2 * 6 - 1 + 1 and kept(folder, "real").shape == (4, 32, 32)
+
+
 def test_a_split_by_slice_warns(folder, options, capsys):
     changed = [*options["overrides"], "classification.split=slice"]
     experiment.reproduce_aggrgan(out=folder, dry_run=True, **options | {"quiet": False, "overrides": changed})
@@ -78,6 +91,12 @@ def test_bad_input_comes_before_training(options, tmp_path):
         experiment.reproduce_aggrgan(out=tmp_path, **options | {"overrides": overrides})
     overrides = [*options["overrides"], "style.weights=gone.h5"]
     with pytest.raises(UserError, match=r"there is no file gone\.h5"):
+        experiment.reproduce_aggrgan(out=tmp_path, **options | {"overrides": overrides})
+    overrides = [*options["overrides"], "classification.networks=[vgg19]", "classification.weights.vgg19=lost.h5"]
+    with pytest.raises(UserError, match=r"there is no file lost\.h5; expected VGG19 weights"):
+        experiment.reproduce_aggrgan(out=tmp_path, **options | {"overrides": overrides})
+    overrides = [*options["overrides"], "infogan.batch_size=900"]
+    with pytest.raises(UserError, match="infogan of mutant to learn from, a step takes 900"):
         experiment.reproduce_aggrgan(out=tmp_path, **options | {"overrides": overrides})
     assert not list(tmp_path.iterdir())
 

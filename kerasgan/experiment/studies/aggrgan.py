@@ -2,7 +2,8 @@
 
 STUDY/
     gans/glioma/dcgan1/ ...              a run per class and model
-    images/glioma.npz  glioma.json       images and their references; measures, losses, what they were made from
+    images/glioma/DCGAN-1.npz ...        the images of each row, and real.npz, their references
+    images/glioma.json                   measures, losses, what the images were made from
     classification/tumours/vgg19.json    a network's results in the cases of Table 5
     tables.md  table1.csv ... results.json
     figure3.png ... figure6.png          a class in each line: what the tables measure
@@ -11,6 +12,7 @@ Classes are the tumours that the data has (the paper's brain tumour dataset: Tab
 2020: Tables 2, 4, 5).
 """
 
+import hashlib
 import itertools
 import json
 from collections.abc import Sequence
@@ -23,10 +25,10 @@ import click
 import keras
 import numpy as np
 
-from kerasgan.data.imagesets import of_visits
+from kerasgan.data.imagesets import ImageSet, of_visits
 from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError, nearest
-from kerasgan.experiment.aggregating import bar_of
+from kerasgan.experiment.aggregating import bar_of, exact
 from kerasgan.experiment.devices import numerics
 from kerasgan.experiment.generation import GENERATOR, generator_hash, generator_of
 from kerasgan.experiment.preparation import is_simulated, simulated
@@ -35,7 +37,7 @@ from kerasgan.experiment.studies.steps import Step, take
 from kerasgan.experiment.training import TASKS, is_done, train
 from kerasgan.files import remove, write_text, written_aside
 from kerasgan.papers import settings_of
-from kerasgan.papers.aggrgan import categories, classification, making, study
+from kerasgan.papers.aggrgan import categories, classification, cnns, making, study
 from kerasgan.papers.aggrgan.classification import CaseSettings, Labelled, Result
 from kerasgan.papers.aggrgan.cnns import SMALL
 from kerasgan.papers.aggrgan.published import CASES, STYLED
@@ -45,6 +47,7 @@ from kerasgan.papers.aggrgan.vgg19 import Vgg19, load_vgg19
 from kerasgan.report.mosaics import write_mosaic
 
 MODELS = (*BASE, *COMPARED)
+_METHODS = dict.fromkeys((*study.ROWS, *study.COMPARED_ROWS))
 KINDS = {"tumours": categories.tumours_of, "modalities": categories.modalities_of}
 REAL, CLASSIFIED = "real", AGGRGAN["ssim"]  # whose images Table 5 is about (assumed)
 # Figure -> kind of classes, and the columns of its lines.
@@ -76,8 +79,11 @@ class Study:
     def run(self, category: str, model: str) -> Path:
         return self.folder / "gans" / category / model
 
-    def images(self, category: str) -> Path:
-        return self.folder / "images" / f"{category}.npz"
+    def images(self, category: str, method: str) -> Path:
+        return self.folder / "images" / category / f"{method.replace(' ', '_')}.npz"
+
+    def note(self, category: str) -> Path:
+        return self.folder / "images" / f"{category}.json"
 
     def results(self, kind: str, network: str) -> Path:
         return self.folder / "classification" / kind / f"{network}.json"
@@ -123,19 +129,38 @@ def reproduce_aggrgan(
     chosen = {kind: found for kind, found in there.items() if not classes or kind in classes}
     options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
     work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
-    _ = work.vgg  # missing weights are found out before days of training
     if not quiet:
         click.echo(f"data: {prepared.manifest.origin}", err=True)
         if settings.classification.split == "slice":
             click.echo(f"warning: {classification.SPLITS['slice']}", err=True)
-    take(_steps(work, chosen), dry_run, quiet)
+    if not dry_run:
+        _check(work, chosen)
+    take(_images(work, chosen), dry_run, quiet)
+    if not dry_run:
+        _write_tables(work, chosen)  # Tables 1 to 4 stand whatever comes of the classification
+    take(_classifications(work, chosen), dry_run, quiet)
     if not dry_run:
         _write_tables(work, chosen)
+        click.echo((folder / "tables.md").read_text(encoding="utf-8"))
     return folder
 
 
-def _steps(work: Study, chosen: dict[str, list[str]]) -> list[Step]:
-    """What is to be done, whether it is, and how, in order."""
+def _check(work: Study, chosen: dict[str, list[str]]) -> None:
+    """What would stop a study after days of training is found out before."""
+    for category, model in itertools.product(itertools.chain(*chosen.values()), MODELS):
+        if not is_done(work.run(category, model), model, work.options, work.prepared):
+            TASKS[model](work.settings, work.prepared, {"category": category})
+    _ = work.vgg
+    size, own = work.settings.data.size, work.settings.classification
+    for network in own.networks:
+        weights = getattr(own.weights, network, "random")
+        # Random weights cannot be missing; images too small for the network can.
+        cnns.load_cnn(network, weights, size, size, classes=2, seed=own.seed)
+    keras.backend.clear_session()
+
+
+def _images(work: Study, chosen: dict[str, list[str]]) -> list[Step]:
+    """Up to Tables 1 to 4: what is to be done, whether it is, and how, in order."""
     steps: list[Step] = []
     for category in itertools.chain(*chosen.values()):
         for model in MODELS:
@@ -143,6 +168,12 @@ def _steps(work: Study, chosen: dict[str, list[str]]) -> list[Step]:
             done = partial(is_done, folder, model, work.options, work.prepared)
             steps.append((TASKS[model].title(target), done, partial(_train, work, model, category)))
         steps.append((f"images of {category}", partial(_is_made, work, category), partial(_make, work, category)))
+    return steps
+
+
+def _classifications(work: Study, chosen: dict[str, list[str]]) -> list[Step]:
+    """Table 5."""
+    steps: list[Step] = []
     for kind, found in chosen.items():
         for network in work.settings.classification.networks if len(found) > 1 else ():
             title = f"classification of {kind} by {network}"
@@ -165,39 +196,41 @@ def _train(work: Study, model: str, category: str) -> None:
 def _made_from(work: Study, category: str) -> dict[str, Any]:
     """What a class's images depend on."""
     generators = {model: generator_hash(work.run(category, model)) for model in MODELS}
-    own = {name: getattr(work.settings, name).model_dump(mode="json") for name in ("aggregation", "style")}
-    return generators | own | {"data": work.prepared.hash}
+    style = work.settings.style.model_dump(mode="json", exclude={"weights", "seed"}) | {"weights": work.vgg.weights}
+    aggregation = work.settings.aggregation.model_dump(mode="json")
+    return generators | {"aggregation": aggregation, "style": style, "data": work.prepared.hash}
 
 
 def _is_made(work: Study, category: str) -> bool:
-    note = work.images(category).with_suffix(".json")
-    if not (note.is_file() and all((work.run(category, model) / GENERATOR).is_file() for model in MODELS)):
+    there = work.note(category).is_file() and all((work.run(category, model) / GENERATOR).is_file() for model in MODELS)
+    if not there or not all(work.images(category, name).is_file() for name in (REAL, *_METHODS)):
         return False
-    return json.loads(note.read_text(encoding="utf-8"))["made_from"] == _made_from(work, category)
+    return _note(work, category)["made_from"] == _made_from(work, category)
 
 
 def _make(work: Study, category: str) -> None:
-    """Every row's images of a class, their references and their measures."""
-    settings = work.settings
+    """Every row's images of a class, their references and their measures.
+
+    A row's images are kept as soon as they are styled: an interruption loses no more than one of them.
+    """
+    settings, made_from = work.settings, _made_from(work, category)
     generators = {model: generator_of(open_run(work.run(category, model))) for model in MODELS}
     references = making.references_of(work.prepared, settings, category, settings.aggregation.images)
-    base = making.generate_base(generators, references, settings.aggregation.seed)
-    images = {NAMES[model]: own for model, own in base.images.items()}
-    for metric, name in AGGRGAN.items():
-        images[name + UNSTYLED] = making.aggregated(base, BASE, metric, settings).images
-    contents = {NAMES[model] + STYLED: images[NAMES[model]] for model in BASE}
-    contents |= {name: images[name + UNSTYLED] for name in AGGRGAN.values()}
-    losses = {}
-    for name, content in contents.items():
-        with bar_of(len(references), settings, work.quiet) as progress:
-            found = making.styled(content, references, work.vgg, settings.style, progress)
-        images[name], losses[name] = found.images, found.losses.mean(axis=1).tolist()
-    scores = {name: making.measured(references.images, own) for name, own in images.items()}
-    path = work.images(category)
-    with written_aside(path) as aside, aside.open("wb") as file:
-        np.savez(file, **{REAL: references.images}, **images)
+    with numerics(exact(settings)):
+        base = making.generate_base(generators, references, settings.aggregation.seed)
+        plain = {NAMES[model]: own for model, own in base.images.items()}
+        for metric, name in AGGRGAN.items():
+            plain[name + UNSTYLED] = making.aggregated(base, BASE, metric, settings).images
+        contents = {NAMES[model] + STYLED: plain[NAMES[model]] for model in BASE}
+        contents |= {name: plain[name + UNSTYLED] for name in AGGRGAN.values()}
+        losses = {}
+        for name, content in contents.items():
+            losses[name] = _style(work, category, name, content, references, made_from)
+    for name, own in {REAL: references.images, **plain}.items():
+        _save(work.images(category, name), images=own)
+    scores = {name: making.measured(references.images, _read(work, category, name)) for name in (*plain, *contents)}
     content = {
-        "made_from": _made_from(work, category),
+        "made_from": made_from,
         "weights": work.vgg.weights,
         "patients": references.groups,
         "references": references.names,
@@ -207,11 +240,37 @@ def _make(work: Study, category: str) -> None:
         },
         "losses": losses,  # eq. (16), means over images
     }
-    write_text(path.with_suffix(".json"), json.dumps(content, indent=1))
+    write_text(work.note(category), json.dumps(content, indent=1))
+
+
+def _style(
+    work: Study, category: str, name: str, content: np.ndarray, references: ImageSet, made_from: dict[str, Any]
+) -> list[float]:
+    """Style a row's images, unless they are there from before; the loss in each iteration, a mean over images."""
+    path, origin = work.images(category, name), json.dumps(made_from, sort_keys=True)
+    if path.is_file():
+        with np.load(path) as file:
+            if str(file["made_from"]) == origin:
+                return file["losses"].tolist()
+    with bar_of(len(references), work.settings, work.quiet) as progress:
+        found = making.styled(content, references, work.vgg, work.settings.style, progress)
+    losses = found.losses.mean(axis=1)
+    _save(path, images=found.images, losses=losses, made_from=origin)
+    return losses.tolist()
+
+
+def _save(path: Path, **arrays: Any) -> None:
+    with written_aside(path) as aside, aside.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read(work: Study, category: str, method: str) -> np.ndarray:
+    with np.load(work.images(category, method)) as file:
+        return file["images"]
 
 
 def _note(work: Study, category: str) -> dict[str, Any]:
-    return json.loads(work.images(category).with_suffix(".json").read_text(encoding="utf-8"))
+    return json.loads(work.note(category).read_text(encoding="utf-8"))
 
 
 # ---- classification -------------------------------------------------------------------------------------------------
@@ -221,6 +280,8 @@ def _classified_from(work: Study, found: Sequence[str], network: str) -> dict[st
     """What a network's results depend on."""
     own = work.settings.classification.model_dump(mode="json", exclude={"networks", "weights"})
     weights = getattr(work.settings.classification.weights, network, "")
+    if Path(weights).is_file():
+        weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     made = {category: _note(work, category)["made_from"] for category in found}
     return {"settings": own, "weights": weights, "images": made}
 
@@ -242,7 +303,7 @@ def _classify(work: Study, kind: str, found: Sequence[str], network: str) -> Non
     )
     generated, small = _generated(work, found), network == SMALL
     results = []
-    with numerics(work.settings.dcgan1):
+    with numerics(exact(work.settings)):
         for name in CASES:  # one at a time: each copies the images
             results.append(
                 classification.train_and_test(
@@ -280,8 +341,7 @@ def _generated(work: Study, found: Sequence[str]) -> Labelled:
     """AGGrGAN's images of all classes, each of its reference's patient."""
     images, groups = [], ()
     for category in found:
-        with np.load(work.images(category)) as file:
-            images.append(file[CLASSIFIED])
+        images.append(_read(work, category, CLASSIFIED))
         groups += tuple(_note(work, category)["patients"])
     labels = np.repeat(np.arange(len(found)), [len(own) for own in images])
     return Labelled(np.concatenate(images), labels, groups, tuple(found))
@@ -334,7 +394,6 @@ def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
     for name, (kind, columns) in FIGURES.items():
         if kind in chosen:
             _draw(work, name, chosen[kind], columns)
-    click.echo((work.folder / "tables.md").read_text(encoding="utf-8"))
 
 
 def _results(work: Study, kind: str) -> list[Result]:
@@ -355,6 +414,5 @@ def _draw(work: Study, name: str, found: Sequence[str], columns: Sequence[str]) 
     """A class in each line, the first reference and what was made for it."""
     lines = []
     for category in found:
-        with np.load(work.images(category)) as file:
-            lines.append(np.stack([file[column][0] for column in columns]))
+        lines.append(np.stack([_read(work, category, column)[0] for column in columns]))
     write_mosaic(work.folder / name, np.concatenate(lines), len(columns))

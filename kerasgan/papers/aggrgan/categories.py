@@ -36,11 +36,18 @@ def sequence_of(category: str, study: StudySettings) -> str:
     """The modality of a class's slices; an unknown class is a `UserError`."""
     if category in study.tumours:
         return study.sequence
-    try:
+    if is_modality(category):
         return canonical(category)
+    hint = nearest(category, (*study.tumours, *study.modalities))
+    raise UserError(f"unknown class {category!r}; {hint} (study.tumours, study.modalities)")
+
+
+def is_modality(category: str) -> bool:
+    """Whether a class's name is one of a modality."""
+    try:
+        return bool(canonical(category))
     except UserError:
-        hint = nearest(category, (*study.tumours, *study.modalities))
-        raise UserError(f"unknown class {category!r}; {hint} (study.tumours, study.modalities)") from None
+        return False
 
 
 def visits_of(prepared: Prepared, study: StudySettings, category: str, held_out: bool) -> list[PreparedVisit]:

@@ -6,7 +6,8 @@ image; the outcome is clipped to the range of images. Eq. (16) is minimised over
 whom the paper refers: "to update all the weights" cannot be meant of a network whose features define the loss.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -74,15 +75,27 @@ def transfer(
         raise ValueError(f"expected finite content and style of one shape, got {content.shape} and {style.shape}")
     objective, minimiser = _prepared(vgg.network, weights)
     images, losses = [], []
-    for first in range(0, len(content), batch_size):
-        batch = slice(first, first + batch_size)
-        start = grey_levels(content[batch])
-        targets = objective.targets(start, grey_levels(style[batch]))
-        points, curve = minimiser(start.reshape(len(start), -1), iterations, [targets], progress)
-        images.append(points.reshape(start.shape))
-        losses.append(curve)
+    with _whole_float32():
+        for first in range(0, len(content), batch_size):
+            batch = slice(first, first + batch_size)
+            start = grey_levels(content[batch])
+            targets = objective.targets(start, grey_levels(style[batch]))
+            points, curve = minimiser(start.reshape(len(start), -1), iterations, [targets], progress)
+            images.append(points.reshape(start.shape))
+            losses.append(curve)
     found = np.clip(np.concatenate(images) / HALF_RANGE - 1, -1, 1).astype(np.float32)
     return Transferred(found, np.concatenate(losses, axis=1), vgg.weights)
+
+
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Without TF32, in which some GPUs convolve: it cannot show the decreases that line searches ask for."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def grey_levels(images: np.ndarray) -> np.ndarray:

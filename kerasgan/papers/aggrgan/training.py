@@ -5,14 +5,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kerasgan.data.modalities import DISPLAY
+from kerasgan.data.modalities import DISPLAY, canonical
 from kerasgan.data.prepare import Prepared
 from kerasgan.gan import losses
 from kerasgan.gan.model import Game, LatentGAN
 from kerasgan.gan.penalties import divergence_penalty, interpolate
 from kerasgan.gan.radford import levels_of
 from kerasgan.papers.aggrgan import networks
-from kerasgan.papers.aggrgan.categories import categories_of, sequence_of, visits_of
+from kerasgan.papers.aggrgan.categories import categories_of, is_modality, sequence_of, visits_of
 from kerasgan.papers.aggrgan.infogan import Codes, InfoGAN
 from kerasgan.papers.aggrgan.settings import AggrganSettings
 from kerasgan.papers.latent import LatentTask
@@ -23,8 +23,9 @@ class AggrganTask(LatentTask):
 
     @classmethod
     def target(cls, category: str) -> dict[str, Any]:
-        """A class by its name, or "all": each class that the data has."""
-        return {"category": category.lower()}
+        """A class by its name, a modality by any of its names, or "all": each class that the data has."""
+        known = category.lower() != "all" and is_modality(category)
+        return {"category": canonical(category) if known else "all" if category.lower() == "all" else category}
 
     @classmethod
     def run_name(cls, target: dict[str, Any], settings: AggrganSettings) -> str:
