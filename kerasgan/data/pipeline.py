@@ -72,9 +72,10 @@ def training_batches(
 ) -> tf.data.Dataset:
     """An endless stream of batches from epoch `first_epoch` on, less its first `skip` batches.
 
-    The order within an epoch, and each example's augmentation seed, are functions of (seed, epoch) alone, so a
-    resumed run sees what the uninterrupted one would have seen. `count` is the number of `examples`, all of which
-    are kept in memory as they come in; `augment(example, seed)` is applied per example, `finish` per batch.
+    The order within an epoch, and each example's augmentation seed, are functions of (seed, epoch) and of TensorFlow's
+    global seed, which each run sets to its own, so a resumed run sees what the uninterrupted one would have seen.
+    `count` is the number of `examples`, all of which are kept in memory as they come in; `augment(example, seed)` is
+    applied per example, `finish` per batch.
     """
     cached = examples.cache()
 
