@@ -1,6 +1,7 @@
 """A training run of a GAN from noise: what it reports on the way and what it leaves behind, whichever the paper."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ THUMBNAIL = 16  # pixels of the images that the curves compare
 COMPARED = 500  # of these, at most
 
 
-class LatentTask:
+class LatentTask(ABC):
     """Trains a generator from noise on slices; a paper says on which, with which networks, and what for.
 
     A paper's class has `model`, its name, and its own `__init__`, which ends in this one's, `target`, `run_name`,
@@ -100,15 +101,17 @@ class LatentTask:
             found.append(images.take(rng.permutation(len(images))[: COMPARED // len(by_sequence)]))
         return imagesets.resized(imagesets.joined(found), self.size)
 
+    @abstractmethod
     def networks(self) -> tuple[keras.Model, keras.Model]:
         """Generator and critic."""
-        raise NotImplementedError
 
+    @abstractmethod
     def game(self) -> Game:
-        raise NotImplementedError
+        """What they play for."""
 
+    @abstractmethod
     def optimizer(self) -> keras.optimizers.Optimizer:
-        raise NotImplementedError
+        """A player's optimizer."""
 
     @property
     def training(self) -> LatentTraining:

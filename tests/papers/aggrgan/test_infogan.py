@@ -61,6 +61,20 @@ def test_both_players_learn_what_the_codes_are(gan):
     assert float(gan.train_step(reals)["information_loss"]) < 0.3 * first
 
 
+def test_the_generator_moves_by_the_information_too(gan):
+    reals, start = tf.zeros((8, 4, 4, 1)), gan.state()
+    before = {name: variable.numpy() for name, variable in start.items()}
+    gan.critic_step = lambda real: tf.constant(0.0)
+    moved = []
+    for weight in (0.0, 50.0):
+        for name, variable in start.items():
+            variable.assign(before[name])
+        gan.own = gan.own.model_copy(update={"categorical_weight": weight, "continuous_weight": weight})
+        gan.train_step(reals)
+        moved.append(gan.generator.get_weights()[0])
+    assert not np.allclose(*moved)
+
+
 def test_a_saved_generator_makes_the_same_images(gan, tmp_path):
     gan.generator.save(tmp_path / "g.keras")
     again = keras.saving.load_model(tmp_path / "g.keras", compile=False, safe_mode=True)
