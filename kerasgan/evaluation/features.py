@@ -49,7 +49,9 @@ def backbone(name: str) -> Backbone:
     """The feature space of a name; one that is unknown or whose file cannot be had is a `UserError`."""
     kind, _, detail = name.partition(":")
     if kind == "inception":
-        return _inception(Path(detail) if detail else None)
+        return _inception(_weights(kind, detail))
+    if kind == "vgg16":
+        return vgg16(detail or IMAGENET)
     if kind == "pixels":
         return _pixels(detail)
     if name.endswith(".keras"):
@@ -57,36 +59,47 @@ def backbone(name: str) -> Backbone:
     raise UserError(f"there is no backbone {name!r}; {nearest(name, NAMES)}")
 
 
-def _inception(path: Path | None) -> Backbone:
-    if path is not None and not path.is_file():
-        raise UserError(f"there is no file {path}; expected InceptionV3 weights: {INCEPTION_FILE} from {INCEPTION_URL}")
+def _inception(weights: str) -> Backbone:
     shape = (INCEPTION_SIZE, INCEPTION_SIZE, 3)
-    try:
-        network = keras.applications.InceptionV3(
-            include_top=False, weights="imagenet" if path is None else str(path), input_shape=shape, pooling="avg"
-        )
-    except Exception as error:  # Keras raises Exception itself for a failed download
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if path is None:
-            raise UserError(
-                f"the ImageNet weights of InceptionV3 cannot be had ({reason}); get {INCEPTION_FILE} from "
-                f"{INCEPTION_URL} and give --backbone inception:FILE, or an encoder of `kerasgan evaluate encoder`"
-            ) from None
-        raise UserError(
-            f"{path} does not fit InceptionV3 without its top ({reason}); expected {INCEPTION_FILE} from "
-            f"{INCEPTION_URL}"
-        ) from None
+    instead = "give --backbone inception:FILE, or an encoder of `kerasgan evaluate encoder`"
+    network, words = load_application(
+        "InceptionV3", INCEPTION_ADDRESS, weights, instead, include_top=False, input_shape=shape, pooling="avg"
+    )
+    return Backbone(
+        f"Keras InceptionV3, average pool, 2048 features; {words}",
+        "resized to 299x299 bilinearly (anti-aliased), grey in three channels, [-1, 1], not rounded to 8 bits",
+        # preprocess_input's range is [-1, 1] too
+        partial(in_batches, lambda batch: network(_in_three_channels(batch, INCEPTION_SIZE), training=False)),
+    )
+
+
+def vgg16(weights: str = IMAGENET, size: int = VGG16_SIZE) -> Backbone:
+    """The second fully connected layer of VGG-16 after its ReLU: 4096 features, which ImageNet's classes are read from.
+
+    Args:
+        weights: see `applications.load_application`; random ones are always the same.
+        size: pixels that images are resized to; only random weights fit any other than ImageNet's 224.
+    """
+    keras.utils.set_random_seed(VGG16_SEED)
+    instead = "give --backbone vgg16:FILE, or an encoder of `kerasgan evaluate encoder`"
+    network, words = load_application("VGG16", VGG16_ADDRESS, weights, instead, input_shape=(size, size, 3))
+    network = Model(network.inputs, network.get_layer("fc2").output)
 
     def apply(batch: tf.Tensor) -> tf.Tensor:
-        resized = tf.image.resize(batch[..., None], shape[:2], "bilinear", antialias=True)
-        return network(tf.repeat(resized, 3, axis=-1), training=False)  # preprocess_input's range is [-1, 1] too
+        levels = (_in_three_channels(batch, size) + 1) * (WHITE / 2)
+        return network(keras.applications.vgg16.preprocess_input(levels), training=False)
 
-    weights = "ImageNet weights of keras.applications" if path is None else _described(path)
     return Backbone(
-        f"Keras InceptionV3, average pool, 2048 features; {weights}",
-        "resized to 299x299 bilinearly (anti-aliased), grey in three channels, [-1, 1], not rounded to 8 bits",
-        lambda images, quiet: in_batches(apply, images, quiet),
+        f"Keras VGG-16, second fully connected layer, 4096 features; {words or f'random weights, seed {VGG16_SEED}'}",
+        f"resized to {size}x{size} bilinearly (anti-aliased), grey in three channels of 0 to 255, not rounded, less "
+        "ImageNet's means",
+        partial(in_batches, apply),
     )
+
+
+def _in_three_channels(batch: tf.Tensor, size: int) -> tf.Tensor:
+    """Images (n, h, w) as (n, size, size, 3)."""
+    return tf.repeat(tf.image.resize(batch[..., None], (size, size), "bilinear", antialias=True), 3, axis=-1)
 
 
 def _encoder(path: Path) -> Backbone:
@@ -108,7 +121,7 @@ def _encoder(path: Path) -> Backbone:
             raise UserError(f"{path} takes images of {wanted} pixels, these have {own}; give --size {expected[1]}")
         return in_batches(lambda batch: network(batch[..., None], training=False), images, quiet)
 
-    return Backbone(f"encoder, {features[1]} features; {_described(path)}", "as they are, [-1, 1]", apply)
+    return Backbone(f"encoder, {features[1]} features; {described(path)}", "as they are, [-1, 1]", apply)
 
 
 def _pixels(size: str) -> Backbone:
@@ -121,8 +134,3 @@ def _pixels(size: str) -> Backbone:
         f"shrunk to {size}x{size} by means of blocks, [-1, 1]",
         lambda images, _: shrunk(images, int(size)).reshape(len(images), -1),
     )
-
-
-def _described(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"{path.name}, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"

@@ -5,10 +5,8 @@ networks and nothing else of them; assumed: grey in three channels, each network
 average pooling and one dense softmax in place of ImageNet's, and that all layers are trained.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,8 +15,8 @@ from keras import Input, Model, layers
 from tqdm import tqdm
 
 from kerasgan.errors import UserError, nearest
+from kerasgan.evaluation.applications import load_application
 
-URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
 WHITE = 255.0  # what keras.applications preprocesses is grey levels from 0
 SMALL = "small"
 SMALL_FILTERS = (16, 32, 64, 128)  # each halves the image
@@ -32,12 +30,7 @@ class Application:
     name: str  # in keras.applications
     preprocess: Callable[[keras.KerasTensor], keras.KerasTensor]  # of (n, h, w, 3), 0 to 255
     least: int  # pixels of height and width
-    address: str  # of its ImageNet weights, below `URL`
-
-    @property
-    def file(self) -> str:
-        """The name of its ImageNet weights."""
-        return Path(self.address).name
+    address: str  # of its ImageNet weights, below the `URL` of `evaluation.applications`
 
 
 APPLICATIONS = {
@@ -168,34 +161,6 @@ def _probabilities(features: keras.KerasTensor, classes: int) -> keras.KerasTens
 
 def _base(application: Application, weights: str, height: int, width: int) -> tuple[Model, str]:
     """Images (n, height, width, 3), preprocessed, to features (n, f); what its weights are, "" if drawn."""
-    make = getattr(keras.applications, application.name)
-    common = {"include_top": False, "input_shape": (height, width, 3), "pooling": "avg"}
-    if weights == "random":
-        return make(weights=None, **common), ""
-    expected = f"{application.file} from {URL}{application.address}"
-    if weights == "imagenet":
-        try:
-            return make(weights="imagenet", **common), "ImageNet weights of keras.applications"
-        except Exception as error:  # Keras raises Exception itself for a failed download
-            raise UserError(
-                f"the ImageNet weights of {application.name} cannot be had ({_reason(error)}); get {expected} and give "
-                "its path in place of imagenet"
-            ) from None
-    path = Path(weights)
-    if not path.is_file():
-        raise UserError(
-            f"there is no file {path}; expected {application.name} weights as in {expected}, `imagenet` or `random`"
-        )
-    network = make(weights=None, **common)
-    try:
-        network.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        raise UserError(
-            f"{path} does not fit {application.name} without its top ({_reason(error)}); expected {expected}"
-        ) from None
-    with path.open("rb") as file:
-        return network, f"{path.name}, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    options = {"include_top": False, "input_shape": (height, width, 3), "pooling": "avg"}
+    instead = "give its path in place of imagenet"
+    return load_application(application.name, application.address, weights, instead, **options)

@@ -1,6 +1,5 @@
 """VGG-19 (Simonyan & Zisserman 2014) with average pooling, for the losses of style transfer (Figure 9)."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from keras import Input, Model, layers
 
 from kerasgan.errors import UserError
+from kerasgan.evaluation.applications import described
 
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # filters, convolutions
 KERNEL = 3
@@ -43,7 +43,7 @@ def load_vgg19(weights: str, seed: int) -> Vgg19:
     elif weights == "random":
         arrays, name = _random(network, seed), f"random weights, seed {seed}"
     else:
-        arrays, name = _read(Path(weights), network), _described(Path(weights))
+        arrays, name = _read(Path(weights), network), described(Path(weights))
     network.set_weights(arrays)
     network.trainable = False
     return Vgg19(network, name)
@@ -108,8 +108,3 @@ def _layer(file: h5py.File, name: str) -> list[np.ndarray]:
         return []
     group = file[name]
     return [np.asarray(group[weight]) for weight in group.attrs.get("weight_names", ())]
-
-
-def _described(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"{path.name}, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kerasgan.errors import UserError
+from kerasgan.evaluation.applications import URL
 from kerasgan.papers.aggrgan import classification, cnns
 from kerasgan.papers.aggrgan.classification import CaseSettings, Labelled, Result, cases, divided, joined
 from kerasgan.papers.aggrgan.published import BRATS, CASES, TABLE_5, TUMOUR_SET
@@ -280,8 +281,8 @@ def test_each_network_is_built_at_its_smallest_size_with_the_weights_that_errors
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *call, **_: asked.append(call))
     monkeypatch.setattr(keras.Model, "load_weights", lambda model, path: None)
     loaded = cnns.load_cnn(name, "imagenet", least, least, 4, seed=5)
-    application = cnns.APPLICATIONS[name]
-    assert asked == [(application.file, cnns.URL + application.address)]
+    address = cnns.APPLICATIONS[name].address
+    assert asked == [(address.split("/")[-1], URL + address)]
     assert loaded.weights == "ImageNet weights of keras.applications"
     assert_probabilities(loaded.network, least)
 

@@ -12,16 +12,12 @@ import pytest
 import tensorflow as tf
 
 from kerasgan.errors import UserError
+from kerasgan.papers.featuregan import extraction, store_writing
 from kerasgan.papers.featuregan import store as stores
-from kerasgan.papers.featuregan.store import (
-    FeatureSlice,
-    Moments,
-    batches_in_order,
-    batches_of,
-    extract,
-    open_features,
-    weights_hash,
-)
+from kerasgan.papers.featuregan.extraction import extract, weights_hash
+from kerasgan.papers.featuregan.reading import AHEAD, READERS, batches_in_order, batches_of
+from kerasgan.papers.featuregan.standardisation import Moments, Standard
+from kerasgan.papers.featuregan.store import FeatureSlice, open_features
 from kerasgan.papers.featuregan.unet import BLOCKS, features, unet
 
 BATCH, COUNT = 2, 11  # three shards of four, of which the last has three slices and its last batch one
@@ -51,7 +47,7 @@ def write(network, folder, block="decoder3", batches=batches, dtype="float32", *
     known = {"slices": SLICES, "batch_size": BATCH, "data": "0a", "origin": "noise"} | changed
     slice_bytes = np.prod(features(network, block).output_shape[1:]) * np.dtype(dtype).itemsize
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stores, "SHARD_BYTES", 5 * int(slice_bytes))
+        patch.setattr(store_writing, "SHARD_BYTES", 5 * int(slice_bytes))
         return extract(network, block, batches, folder, dtype=dtype, **known)
 
 
@@ -110,14 +106,10 @@ def test_channel_statistics_are_those_of_each_subset_in_float64(network, tmp_pat
 def test_merged_moments_are_those_of_all_values():
     values = np.random.default_rng(0).normal([5, -3], [1, 0.1], (90, 2)) + np.repeat([0, 100, -7], 30)[:, None]
 
-    def moments(some):
-        mean = some.mean(0)
-        return Moments(values=len(some), mean=mean.tolist(), squares=((some - mean) ** 2).sum(0).tolist())
-
-    merged = moments(values[:10]).merged(moments(values[10:60])).merged(moments(values[60:]))
+    merged = Moments.of(values[:10]).merged(Moments.of(values[10:60])).merged(Moments.of(values[60:]))
     assert merged.values == 90
     np.testing.assert_allclose(merged.mean, values.mean(0), rtol=1e-13)
-    np.testing.assert_allclose(merged.deviation, values.std(0), rtol=1e-13)
+    np.testing.assert_allclose(Standard.of(merged).deviation, values.std(0), rtol=1e-13)
 
 
 def test_manifest_names_slices_network_and_data(network, store):
@@ -463,7 +455,7 @@ class Expanding:
 @pytest.fixture
 def expanding(monkeypatch):
     part = Expanding()
-    monkeypatch.setattr(stores, "features", lambda network, block: part)
+    monkeypatch.setattr(extraction, "features", lambda network, block: part)
     return part
 
 
@@ -497,4 +489,4 @@ def test_no_more_is_read_ahead_than_said(store, monkeypatch):
     iterator = iter(batches_of(store, store.indices(), 1, 0))
     next(iterator)
     time.sleep(0.5)  # for all that would be read
-    assert len(asked) <= stores.READERS + stores.AHEAD + 1
+    assert len(asked) <= READERS + AHEAD + 1
