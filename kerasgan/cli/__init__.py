@@ -6,10 +6,12 @@ import click
 
 from kerasgan import __version__
 from kerasgan.cli.aggregate import aggregate
+from kerasgan.cli.convert import convert
 from kerasgan.cli.data import data
 from kerasgan.cli.enlarge import enlarge
 from kerasgan.cli.evaluate import evaluate
 from kerasgan.cli.export import export
+from kerasgan.cli.features import features
 from kerasgan.cli.generate import generate
 from kerasgan.cli.models import models
 from kerasgan.cli.phantom import phantom
@@ -63,11 +65,13 @@ for command in (
     translate,
     enlarge,
     generate,
+    features,
     aggregate,
     reproduce,
     evaluate,
     turing,
     export,
+    convert,
     models,
 ):
     cli.add_command(command)

@@ -25,7 +25,10 @@ def data() -> None:
 @data.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The cohort CSV to write.")
-@click.option("--layout", help="brats, msd, tcga, lgg_slices or phantom; default: found out from the folder.")
+@click.option(
+    "--layout",
+    help="brats, msd, tcga, rembrandt, neonatal, lgg_slices, figshare, class_folders or phantom; default: found out.",
+)
 @click.option(
     "--labels",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

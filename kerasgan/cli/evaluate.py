@@ -1,24 +1,31 @@
 """kerasgan evaluate: what simpler methods reach on the same data, and how synthetic images compare with real ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from kerasgan.cli import options
+from kerasgan.errors import UserError
 
 SEED = click.IntRange(0, 2**32 - 1)
 POSITIVE = click.IntRange(min=1)
 BACKBONE = (
-    "inception (Keras's ImageNet weights), inception:FILE (local weights), FILE.keras (an encoder of one's own, see "
-    "`kerasgan evaluate encoder`), pixels, or pixels:SIZE."
+    "inception or vgg16 (Keras's ImageNet weights), inception:FILE or vgg16:FILE (local weights), vgg16:random (for "
+    "trials), FILE.keras (an encoder of one's own, see `kerasgan evaluate encoder`), pixels, or pixels:SIZE."
 )
+_sequence = click.option("--sequence", help="Of a prepared folder: t1, t1e, t2, flair, or concat for all; default all.")
+_partition = click.option("--partition", type=POSITIVE, default=1, show_default=True, help="Of a prepared folder.")
+_size = click.option("--size", type=POSITIVE, help="Shrink larger images to so many pixels.")
+_seed = click.option("--seed", type=SEED, default=1, show_default=True, help="Of all that is drawn.")
+_out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A JSON file for the result.")
 
 
 def _images(subset: str) -> options.Decorator:
     """Which real images are taken, by default of a prepared folder's `subset`."""
     return options.compose(
         click.option("--real", required=True, type=click.Path(), help="A prepared folder, or one of images."),
-        click.option("--sequence", help="Of a prepared folder: t1, t1e, t2, flair, or concat for all; default all."),
+        _sequence,
         click.option(
             "--subset",
             type=click.Choice(["train", "validation", "test", "all"]),
@@ -27,9 +34,9 @@ def _images(subset: str) -> options.Decorator:
             help="Of a prepared folder.",
         ),
         click.option("--where", metavar="LABEL=VALUE", help="Of a prepared folder: the patients with such a label."),
-        click.option("--partition", type=POSITIVE, default=1, show_default=True, help="Of a prepared folder."),
-        click.option("--size", type=POSITIVE, help="Shrink larger images to so many pixels."),
-        click.option("--seed", type=SEED, default=1, show_default=True, help="Of all that is drawn."),
+        _partition,
+        _size,
+        _seed,
         options.quiet,
     )
 
@@ -38,7 +45,7 @@ def _synthetic(count: str) -> options.Decorator:
     return options.compose(
         click.option("--synthetic", required=True, type=click.Path(), help="A folder of images, or a finished run."),
         click.option("--count", type=POSITIVE, help=count),
-        click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A JSON file for the result."),
+        _out,
     )
 
 
@@ -202,6 +209,83 @@ def memorisation(**chosen) -> None:
     from kerasgan import experiment
 
     click.echo(experiment.evaluate_memorisation(**chosen).markdown())
+
+
+def _classes(name: str, required: bool, help: str) -> options.Decorator:
+    """An option with a source for each of two classes."""
+    return click.option(
+        name,
+        multiple=True,
+        required=required,
+        metavar="CLASS=SOURCE",
+        callback=_by_class,
+        help=f"Of two classes: {help}",
+    )
+
+
+def _by_class(context: click.Context, option: click.Option, given: Sequence[str]) -> dict[str, str] | None:
+    found: dict[str, str] = {}
+    for words in given:
+        name, equals, source = words.partition("=")
+        if not (name and equals and source) or name in found:
+            raise UserError(
+                f"{option.opts[0]} {words} is no source of a class of its own; expected CLASS=SOURCE for each of two "
+                "classes, such as abnormal=images/"
+            )
+        found[name] = source
+    return found or None
+
+
+@evaluate.command(
+    cls=options.Several, short_help="A classifier that learns from synthetic images, tested on real ones."
+)
+@_classes("--synthetic", True, "finished runs, folders of images, or prepared folders.")
+@_classes("--real", True, "test images: prepared folders, whose test subset is taken, or folders of images.")
+@_classes(
+    "--training",
+    False,
+    "real training images: prepared folders, whose train subset is taken, or folders of images; default the prepared "
+    "folders of --real.",
+)
+@click.option("--positive", required=True, metavar="CLASS", help="The class that sensitivity is about.")
+@click.option("--label", metavar="COLUMN", help="Of prepared folders: the patients of a class have its name there.")
+@_sequence
+@_partition
+@_size
+@click.option("--count", type=POSITIVE, help="Synthetic images of each class; default all there are, needed for a run.")
+@click.option(
+    "--repeats", type=POSITIVE, default=1, show_default=True, help="Of runs: generate, each with the next seed."
+)
+@_backbone("vgg16")
+@click.option(
+    "--c", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="C of the linear SVM."
+)
+@click.option("--bootstrap", type=POSITIVE, default=2000, show_default=True, help="Samples of the intervals.")
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Of the intervals.",
+)
+@_seed
+@_out
+@options.quiet
+def gan_train(**chosen) -> None:
+    """GAN-train and GAN-test (Shmelkov et al. 2018): train on synthetic, test on real images, and the reverse.
+
+    An SVM on features tells two classes apart: sensitivity, specificity, their harmonic mean, accuracy, and AUC, beside
+    those of an SVM that has learnt from real images. No patient is on both sides, and the GAN must have left out the
+    test patients.
+
+    \b
+    Example:
+        kerasgan evaluate gan-train --synthetic HGG=h/ LGG=l/ --real HGG=data/ LGG=data/ --label grade --positive HGG
+        kerasgan evaluate gan-train --synthetic a=runs/a b=runs/b --count 500 --real a=test/a b=test/b --positive a
+    """
+    from kerasgan import experiment
+
+    click.echo(experiment.evaluate_gan_train(**chosen).markdown())
 
 
 @evaluate.command(short_help="Train a backbone on one's own real images.")

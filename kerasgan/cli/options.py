@@ -69,8 +69,7 @@ configuration = compose(
     ),
 )
 
-training = compose(
-    click.option("--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads."),
+_run = compose(
     configuration,
     click.option("--run-dir", type=click.Path(file_okay=False), help="Where the run is kept; default runs/MODEL/NAME."),
     click.option(
@@ -90,6 +89,21 @@ training = compose(
     ),
     click.option("--dry-run", is_flag=True, help="Check everything, print the resolved settings, train nothing."),
     quiet,
+)
+
+training = compose(
+    click.option("--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads."),
+    _run,
+)
+
+training_on_features = compose(
+    click.option(
+        "--features",
+        "data",
+        type=click.Path(file_okay=False),
+        help="Made by `kerasgan features extract`; without it, those of a U-Net trained on simulated heads.",
+    ),
+    _run,
 )
 
 

@@ -18,17 +18,24 @@ from kerasgan.errors import UserError
     type=click.IntRange(32, 480),
     default=240,
     show_default=True,
-    help="Voxels across the 240 mm field of view: 240 is 1 mm.",
+    help="Voxels across the field of view of 240 mm (240 is 1 mm), of neonates 160 mm.",
 )
 @click.option(
-    "--idh-fraction", type=click.FloatRange(0, 1), default=0.33, show_default=True, help="IDH mutant gliomas."
+    "--head",
+    type=click.Choice(["adult", "neonate"]),
+    default="adult",
+    show_default=True,
+    help="Adults with tumours, or neonates without: T1 and T2, abnormal and normal in equal numbers.",
+)
+@click.option(
+    "--idh-fraction", type=click.FloatRange(0, 1), default=0.33, show_default=True, help="IDH mutant gliomas of adults."
 )
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1),
     default=1.0,
     show_default=True,
-    help="How clearly the IDH status shows; 0: not at all.",
+    help="How clearly the IDH status, or a neonate's class, shows; 0: not at all.",
 )
 @click.option("--missing", multiple=True, metavar="MODALITY=FRACTION", help="Leave a modality out of some patients.")
 @click.option(
@@ -42,16 +49,20 @@ from kerasgan.errors import UserError
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Threads; default one per core.")
 @options.quiet
-def phantom(out, patients, seed, grid, idh_fraction, strength, missing, tumours, workers, quiet) -> None:
-    """Simulate patients with brain tumours: T1, T1e, T2, FLAIR and segmentation as NIfTI, labels as CSV.
+def phantom(out, patients, seed, grid, head, idh_fraction, strength, missing, tumours, workers, quiet) -> None:
+    """Simulate patients with brain tumours (T1, T1e, T2, FLAIR, segmentation) or neonates as NIfTI, labels as CSV.
 
     \b
     Example:
         kerasgan phantom heads/ --patients 20 --seed 7 --grid 96 --missing t2=0.06
         kerasgan phantom heads/ --tumour glioma --tumour meningioma --tumour pituitary
+        kerasgan phantom neonates/ --head neonate --grid 160
     """
     from kerasgan.phantom import simulate_cohort
 
+    given = click.get_current_context().get_parameter_source
+    if head == "neonate" and given("idh_fraction") is click.core.ParameterSource.COMMANDLINE:
+        raise UserError("neonates have no tumour and so no IDH status; leave --idh-fraction out, or give --head adult")
     simulate_cohort(
         out,
         patients=patients,
@@ -61,6 +72,7 @@ def phantom(out, patients, seed, grid, idh_fraction, strength, missing, tumours,
         strength=strength,
         missing=dict(_fraction(text) for text in missing),
         tumours=tumours,
+        head=head,
         workers=workers,
         quiet=quiet,
     )

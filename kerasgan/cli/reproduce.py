@@ -20,6 +20,7 @@ def reproduce() -> None:
         kerasgan reproduce pairwise --data prepared/ --runs 5
         kerasgan reproduce brainmr --profile smoke
         kerasgan reproduce aggrgan --profile smoke
+        kerasgan reproduce featuregan --profile smoke
     """
 
 
@@ -128,3 +129,16 @@ def aggrgan(**chosen) -> None:
         kerasgan reproduce aggrgan --data prepared/ --set style.weights=vgg19_notop.h5
     """
     _run("reproduce_aggrgan", **chosen)
+
+
+@reproduce.command(short_help="Tables 2 and 3 of Mehra et al. 2022.")
+@_study("featuregan", {"full": "the paper's numbers, for days of a GPU", "smoke": "minutes on a processor"})
+def featuregan(**chosen) -> None:
+    """Mehra et al. 2022: U-Net, features, AC-GANs of three widths, the classifier with synthetic features added.
+
+    \b
+    Example:
+        kerasgan reproduce featuregan --profile smoke
+        kerasgan reproduce featuregan --data prepared/ --set unet.weights=u_net.npz
+    """
+    _run("reproduce_featuregan", **chosen)

@@ -197,6 +197,77 @@ def aggrgan(category, jobs, **given):
     _train("aggrgan", {"category": category, "jobs": jobs}, **given)
 
 
+@train.command(short_help="Segment tumours, to take features of (Mehra et al. 2022).")
+@options.training
+def unet(**given):
+    """U-Net (Mehra et al. 2022): learns to segment tumours; its blocks are the features of `kerasgan features`.
+
+    The paper begins from published weights: --set unet.weights=FILE, .npz of TensorLayer 1.x or .keras.
+
+    \b
+    Example:
+        kerasgan train unet --data prepared/ --set unet.weights=u_net.npz
+        kerasgan train unet --profile smoke
+    """
+    _train("unet", {}, **given)
+
+
+@train.command(short_help="Features of a class from noise (Mehra et al. 2022, after Odena et al. 2017).")
+@click.option(
+    "--width",
+    metavar="N|all",
+    help="Channels of the hidden layers, ngf = ndf; default sweep.width, the paper's best; all: each of sweep.widths.",
+)
+@options.training_on_features
+def acgan(width, **given):
+    """AC-GAN (Mehra et al. 2022): features of a U-Net, of a wanted class, from noise.
+
+    \b
+    Example:
+        kerasgan train acgan --features features/ --width 512
+        kerasgan train acgan --features features/ --width all --resume
+    """
+    if width is None and not (given["resume"] and given["run_dir"]):
+        width = settings_of("acgan", given["config"], given["profile"] or "full", given["overrides"]).sweep.width
+    _train("acgan", {"width": width}, **given)
+
+
+@train.command("feature-classifier", short_help="Classify features, with synthetic ones added (Mehra et al. 2022).")
+@click.option(
+    "--synthetic",
+    type=click.Path(exists=True, file_okay=False),
+    help="Made by `kerasgan features generate`; without it, the baseline learns from real features alone.",
+)
+@click.option("--count", type=click.IntRange(0), help="How many synthetic features are added; default all.")
+@options.training_on_features
+def feature_classifier(synthetic, count, **given):
+    """Feature classifier (Mehra et al. 2022): the grade from features, judged on real held-out ones.
+
+    The baseline also reports the linear classifier on down-sampled features.
+
+    \b
+    Example:
+        kerasgan train feature-classifier --features features/
+        kerasgan train feature-classifier --features features/ --synthetic synthetic/ --count 1158
+    """
+    if synthetic and not (given["data"] or given["resume"]):
+        raise UserError("--synthetic features were made from real ones: give these too, with --features")
+    _train("feature-classifier", {"synthetic": synthetic, "count": count}, **given)
+
+
+@train.command(short_help="Slices of two classes from noise, grown from 4x4 pixels (Alam et al.).")
+@options.training
+def pggan(**given):
+    """PGGAN (Alam et al.): slices of a class from noise, by networks that grow from 4x4 pixels.
+
+    \b
+    Example:
+        kerasgan train pggan --data prepared/
+        kerasgan train pggan --profile smoke
+    """
+    _train("pggan", {}, **given)
+
+
 def _train(
     model, target, *, data, config, overrides, profile, run_dir, resume, seed, precision, jit, strategy, dry_run, quiet
 ):

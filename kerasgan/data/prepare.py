@@ -47,7 +47,8 @@ class PreparedVisit(Section):
     shape: Annotated[tuple[int, int, int], Strict(False)]  # of the stored volumes
     affine: list[list[float]]
     orientation: str
-    slices: list[Annotated[tuple[str, int, int], Strict(False)]]  # (view, index, tumour pixels) in the shard's order
+    # (view, index, tumour pixels) in the shard's order; of a patch the view is, for example, "axial-top-left"
+    slices: list[Annotated[tuple[str, int, int], Strict(False)]]
     size: int  # of the shard in bytes
 
     @property
@@ -144,7 +145,9 @@ def _check_settings(folder: Path, section: str, own: Section, configured: Sectio
     if configured is not None and (other := differences(own, configured)):
         before, after = flat(own), flat(configured)
         flags = " ".join(
-            f"--set {section}.{key}={json.dumps(before[key])}" for key in before if before[key] != after[key]
+            f"--set {section}.{key}={json.dumps(before.get(key))}"
+            for key in {**before, **after}
+            if before.get(key) != after.get(key)
         )
         raise UserError(
             f"{folder} was prepared with other settings ({'; '.join(other)} as configured); use what it was prepared "
@@ -228,7 +231,7 @@ class _Journal:
 def prepare_slices(
     volumes: dict[str, Volume], segmentation: np.ndarray | None, settings: SliceSettings
 ) -> tuple[list[records.Slice], dict[str, tuple[float, float]]]:
-    """The chosen slices of one visit's volumes, and the intensity range of each modality."""
+    """The chosen slices of one visit's volumes, or the patches of each, and the intensity range of each modality."""
     first = next(iter(volumes.values()))
     if segmentation is None:
         segmentation = np.zeros(first.data.shape, np.uint8)
@@ -241,15 +244,22 @@ def prepare_slices(
         chosen = slices.select(segmentation, view, settings)
         if not chosen:
             continue
-        frame = slices.Frame.of(first.data.shape, tuple(spacing), view, settings.size, settings.aspect)
+        size = settings.frame or settings.size
+        frame = slices.Frame.of(first.data.shape, tuple(spacing), view, size, settings.aspect)
         images = {
             name: frame.fit(slices.normalise(slices.stack(volume.data, view)[chosen], *ranges[name]))
             for name, volume in volumes.items()
         }
         labels = frame.fit_labels(slices.stack(segmentation, view)[chosen])
         pieces += [
-            records.Slice(view, index, {name: images[name][i] for name in images}, labels[i])
+            records.Slice(
+                f"{view}-{corner}" if corner else view,
+                index,
+                {name: images[name][i][place] for name in images},
+                labels[i][place],
+            )
             for i, index in enumerate(chosen)
+            for corner, place in slices.corners(settings).items()
         ]
     return pieces, ranges
 
@@ -357,11 +367,13 @@ def describe(prepared: Prepared, partition: int = 1, modalities: tuple[str, ...]
     by = f"by patient and {manifest.stratified_by}" if manifest.stratified_by else "by patient, not stratified"
     if manifest.splitting.scheme == "folds":
         by += f", fold {partition} of {manifest.splitting.partitions}"
-    parts = []
+    parts, pieces = [], "patches" if len(slices.corners(manifest.slicing)) > 1 else "slices"
     for subset in SUBSETS:
+        if not manifest.partitions[partition - 1][subset]:
+            continue  # a study may validate on its test patients
         visits = prepared.visits(subset, partition, modalities)
         count = sum(len(visit.slices) for visit in visits)
-        parts.append(f"{subset} {len({visit.patient for visit in visits})} patients / {count} slices")
+        parts.append(f"{subset} {len({visit.patient for visit in visits})} patients / {count} {pieces}")
     total = len({visit.patient for visit in manifest.visits})
     having = f" with {' and '.join(modalities)}" if modalities else ""
     return f"{manifest.origin}: {total} patients; split {by}; used{having}: {', '.join(parts)}"

@@ -13,15 +13,17 @@ URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
 IMAGENET, RANDOM = "imagenet", "random"  # in place of a file
 
 
-def load_application(name: str, address: str, weights: str, instead: str, **options: Any) -> tuple[Model, str]:
+def load_application(
+    name: str, address: str, weights: str, seed: int, instead: str, **options: Any
+) -> tuple[Model, str]:
     """A network and what a result says of its weights.
 
     Args:
         name: in keras.applications.
         address: of its ImageNet weights with these options, below `URL`.
         weights: `imagenet`, which Keras downloads once and checks; a local file in the layout of keras.applications; or
-            `random`, which nothing else is ever replaced by. Random ones follow `keras.utils.set_random_seed`, and what
-            they are is left to the caller to say: "".
+            `random`, for tests and trials, which nothing else is ever replaced by.
+        seed: of random weights; with others nothing is drawn by it.
         instead: ends the error about a failed download: how to give a file.
         options: of the network.
 
@@ -30,7 +32,8 @@ def load_application(name: str, address: str, weights: str, instead: str, **opti
     """
     make = getattr(keras.applications, name)
     if weights == RANDOM:
-        return make(weights=None, **options), ""
+        keras.utils.set_random_seed(seed)
+        return make(weights=None, **options), f"random weights, seed {seed}"
     wanted = f"{Path(address).name} from {URL}{address}"
     if weights == IMAGENET:
         try:

@@ -3,6 +3,8 @@
     inception         InceptionV3 of keras.applications with its ImageNet weights, which Keras downloads once
     inception:FILE    the same network with the weights in a local file
     FILE.keras        an encoder: a Keras model from images (n, size, size, 1) in [-1, 1] to features (n, f)
+    vgg16             VGG-16 of keras.applications with its ImageNet weights; vgg16:FILE likewise
+    vgg16:random      the same network with random weights, for tests and trials; inception:random likewise
     pixels            the pixels themselves
     pixels:SIZE       the pixels of the images shrunk to SIZE x SIZE by means of blocks
 
@@ -10,23 +12,29 @@ Keras's Inception weights are not those of the TensorFlow graph of 2015 from whi
 and the resizing differs (Parmar et al. 2022): numbers compare among themselves, not to those in papers.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import Model
 
 from kerasgan.data.imagesets import shrunk
 from kerasgan.errors import UserError, nearest
+from kerasgan.evaluation.applications import IMAGENET, described, load_application
 from kerasgan.evaluation.fitting import in_batches
 
-INCEPTION_SIZE = 299  # pixels
-INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
-INCEPTION_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/{INCEPTION_FILE}"
-NAMES = ("inception", "inception:FILE", "FILE.keras", "pixels", "pixels:SIZE")
+# Addresses of ImageNet weights below `applications.URL`
+INCEPTION = "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+VGG16 = "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels.h5"
+INSTEAD = "give --backbone {}:FILE, or an encoder of `kerasgan evaluate encoder`"
+INCEPTION_SIZE, VGG16_SIZE = 299, 224  # pixels
+WHITE = 255  # grey level
+RANDOM_SEED = 1  # of all random weights, so that features compare
+NAMES = ("inception", "inception:FILE", "vgg16", "vgg16:FILE", "vgg16:random", "FILE.keras", "pixels", "pixels:SIZE")
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ def backbone(name: str) -> Backbone:
     """The feature space of a name; one that is unknown or whose file cannot be had is a `UserError`."""
     kind, _, detail = name.partition(":")
     if kind == "inception":
-        return _inception(_weights(kind, detail))
+        return _inception(detail or IMAGENET)
     if kind == "vgg16":
         return vgg16(detail or IMAGENET)
     if kind == "pixels":
@@ -61,10 +69,9 @@ def backbone(name: str) -> Backbone:
 
 def _inception(weights: str) -> Backbone:
     shape = (INCEPTION_SIZE, INCEPTION_SIZE, 3)
-    instead = "give --backbone inception:FILE, or an encoder of `kerasgan evaluate encoder`"
-    network, words = load_application(
-        "InceptionV3", INCEPTION_ADDRESS, weights, instead, include_top=False, input_shape=shape, pooling="avg"
-    )
+    instead = INSTEAD.format("inception")
+    options = {"include_top": False, "input_shape": shape, "pooling": "avg"}
+    network, words = load_application("InceptionV3", INCEPTION, weights, RANDOM_SEED, instead, **options)
     return Backbone(
         f"Keras InceptionV3, average pool, 2048 features; {words}",
         "resized to 299x299 bilinearly (anti-aliased), grey in three channels, [-1, 1], not rounded to 8 bits",
@@ -80,9 +87,8 @@ def vgg16(weights: str = IMAGENET, size: int = VGG16_SIZE) -> Backbone:
         weights: see `applications.load_application`; random ones are always the same.
         size: pixels that images are resized to; only random weights fit any other than ImageNet's 224.
     """
-    keras.utils.set_random_seed(VGG16_SEED)
-    instead = "give --backbone vgg16:FILE, or an encoder of `kerasgan evaluate encoder`"
-    network, words = load_application("VGG16", VGG16_ADDRESS, weights, instead, input_shape=(size, size, 3))
+    instead = INSTEAD.format("vgg16")
+    network, words = load_application("VGG16", VGG16, weights, RANDOM_SEED, instead, input_shape=(size, size, 3))
     network = Model(network.inputs, network.get_layer("fc2").output)
 
     def apply(batch: tf.Tensor) -> tf.Tensor:
@@ -90,7 +96,7 @@ def vgg16(weights: str = IMAGENET, size: int = VGG16_SIZE) -> Backbone:
         return network(keras.applications.vgg16.preprocess_input(levels), training=False)
 
     return Backbone(
-        f"Keras VGG-16, second fully connected layer, 4096 features; {words or f'random weights, seed {VGG16_SEED}'}",
+        f"Keras VGG-16, second fully connected layer, 4096 features; {words}",
         f"resized to {size}x{size} bilinearly (anti-aliased), grey in three channels of 0 to 255, not rounded, less "
         "ImageNet's means",
         partial(in_batches, apply),

@@ -14,14 +14,18 @@ from kerasgan.data.cohort import read_cohort
 from kerasgan.data.indexers import index_to_csv
 from kerasgan.experiment.aggregating import aggregate
 from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
+from kerasgan.experiment.conversion import convert_tensorlayer
 from kerasgan.experiment.enlarging import enlarge
 from kerasgan.experiment.evaluation import evaluate_radiomics
 from kerasgan.experiment.export import export
+from kerasgan.experiment.features import extract_features, generate_features
+from kerasgan.experiment.gan_train import evaluate_gan_train
 from kerasgan.experiment.generation import generate
 from kerasgan.experiment.memorisation import evaluate_memorisation
 from kerasgan.experiment.preparation import prepare
 from kerasgan.experiment.studies.aggrgan import reproduce_aggrgan
 from kerasgan.experiment.studies.brainmr import reproduce_brainmr
+from kerasgan.experiment.studies.featuregan import reproduce_featuregan
 from kerasgan.experiment.studies.pairwise import reproduce_pairwise
 from kerasgan.experiment.training import train
 from kerasgan.experiment.translation import fill_missing, translate, translate_folder
@@ -31,18 +35,23 @@ from kerasgan.phantom import simulate_cohort
 __all__ = [
     "aggregate",
     "check_cohort",
+    "convert_tensorlayer",
     "enlarge",
+    "evaluate_gan_train",
     "evaluate_images",
     "evaluate_memorisation",
     "evaluate_radiomics",
     "export",
+    "extract_features",
     "fill_missing",
     "generate",
+    "generate_features",
     "index_to_csv",
     "prepare",
     "read_cohort",
     "reproduce_aggrgan",
     "reproduce_brainmr",
+    "reproduce_featuregan",
     "reproduce_pairwise",
     "simulate_cohort",
     "train",

@@ -14,8 +14,7 @@ from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.devices import numerics
 from kerasgan.experiment.generation import generator_of, learnt_by
-from kerasgan.experiment.runs import Run, open_run
-from kerasgan.experiment.training import refuse_other_data
+from kerasgan.experiment.runs import Run, open_run, refuse_other_data
 from kerasgan.files import write_text
 from kerasgan.gan.settings import TrainingSettings
 from kerasgan.papers import ENSEMBLES, settings_of

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasgan.errors import UserError
-from kerasgan.experiment.generation import GENERATOR
+from kerasgan.experiment.endpoints import Endpoint, endpoints_of
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.files import write_text, written_aside
 from kerasgan.tf_errors import as_os_error
@@ -21,7 +20,7 @@ _WARMUP_BATCHES = (1, 16)  # the two shapes that clients send most: a slice, and
 
 
 def export(run: str | Path, to: str | Path = "saved_models", *, warmup: bool | None = None) -> list[Path]:
-    """Export each generator of a finished run, or of every run in a group; returns the version folders.
+    """Export each network that a finished run, or every run of a group, has to serve; returns the version folders.
 
     Args:
         run: the folder of a run, or of a group.
@@ -35,54 +34,24 @@ def export(run: str | Path, to: str | Path = "saved_models", *, warmup: bool | N
     if warmup and not available:
         raise UserError("warm-up requests need the extra: pip install 'kerasgan[serving]'; or export with --no-warmup")
     versions = [
-        _export_one(each, path, to, warmup=available if warmup is None else warmup)
+        _export_one(each, end, to, warmup=available if warmup is None else warmup)
         for each in runs
-        for path in sorted((each.folder / "generators").glob("*.keras"))
+        for end in endpoints_of(each)
     ]
     write_text(to / "models.config", models_config(to))
     return versions
 
 
-@dataclass(frozen=True)
-class _Endpoint:
-    """What a generator takes and gives."""
-
-    name: str  # of the served model
-    source: str  # of the input
-    target: str  # of the output
-    shape: tuple[int, ...]  # of one input
-    about: str
-    neutral: float  # an input's value in examples
-
-
-def _endpoint(run: Run, path: Path, generator: keras.Model) -> _Endpoint:
-    shape, (size, *_) = generator.input_shape[1:], generator.output_shape[1:]
-    if path.name == GENERATOR.name:
-        target = "_".join(str(value) for value in run.target.values())
-        about = f"""Makes {target.replace("_", " ")} images from noise.
-
-Input `noise`: float32 (n, {shape[0]}), standard normal numbers.
-Output `image`: float32 (n, {size}, {size}, 1), clipped to [-1, 1], upright slices, background -1."""
-        return _Endpoint(f"{run.model}_{target}", "noise", "image", shape, about, 0.0)
-    source, target = path.stem.split("_to_")
-    about = f"""Translates {source} slices to {target}.
-
-Input `{source}`: float32 (n, {size}, {size}, 1) in [-1, 1], upright slices in radiological convention, background -1.
-Output `{target}`: the same shape and range."""
-    return _Endpoint(f"{run.model}_{path.stem}", source, target, shape, about, -1.0)
-
-
-def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
-    generator = keras.saving.load_model(path, compile=False, safe_mode=True)
-    end = _endpoint(run, path, generator)
+def _export_one(run: Run, end: Endpoint, to: Path, warmup: bool) -> Path:
     model = to / end.name
     archive = keras.export.ExportArchive()
-    archive.track(generator)
+    for network in end.networks:
+        archive.track(network)
     archive.add_endpoint(
         "serve",  # the first endpoint is also serving_default
         # A dictionary gives the output a name that does not depend on Keras's layer names.
-        lambda given: {end.target: tf.clip_by_value(generator(given, training=False), -1.0, 1.0)},
-        input_signature=[tf.TensorSpec((None, *end.shape), tf.float32, name=end.source)],
+        lambda *given: {end.target: end.call(*given)},
+        input_signature=[tf.TensorSpec((None, *each.shape), each.dtype, name=each.name) for each in end.inputs],
     )
     version = _next_version(model)
     # The server polls for numeric folders: one that is still being written must not have such a name.
@@ -91,10 +60,10 @@ def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
         if warmup:
             from kerasgan.experiment.warmup import write_warmup  # needs the extra `serving`
 
-            write_warmup(aside / WARMUP, end.name, end.source, [(n, *end.shape) for n in _WARMUP_BATCHES], end.neutral)
+            write_warmup(aside / WARMUP, end.name, [_neutral(end, count) for count in _WARMUP_BATCHES])
         text = _README.substitute(
             name=end.name,
-            source=end.source,
+            given=", ".join(f"{each.name}=..." for each in end.inputs),
             target=end.target,
             about=end.about,
             version=version,
@@ -105,6 +74,11 @@ def _export_one(run: Run, path: Path, to: Path, warmup: bool) -> Path:
         (aside / "README.md").write_text(text, encoding="utf-8")
         (aside / "example_request.json").write_text(_example(end), encoding="utf-8")
     return model / str(version)
+
+
+def _neutral(end: Endpoint, count: int) -> dict[str, np.ndarray]:
+    """Inputs of black slices, or of the noise that is the middle of all."""
+    return {each.name: np.full((count, *each.shape), each.neutral, each.dtype.as_numpy_dtype) for each in end.inputs}
 
 
 def _next_version(model: Path) -> int:
@@ -122,10 +96,10 @@ def models_config(base: Path) -> str:
     return "model_config_list {\n" + "".join(entries) + "}\n"
 
 
-def _example(end: _Endpoint) -> str:
-    """A REST request with one black slice, or with the noise that is the middle of all."""
-    given = np.full((1, *end.shape), end.neutral).tolist()
-    return json.dumps({"signature_name": "serving_default", "inputs": {end.source: given}})
+def _example(end: Endpoint) -> str:
+    """A REST request of one neutral example."""
+    given = {name: value.tolist() for name, value in _neutral(end, 1).items()}
+    return json.dumps({"signature_name": "serving_default", "inputs": given})
 
 
 _README = Template("""# $name, version $version
@@ -142,5 +116,5 @@ Without a server:
 
     import tensorflow as tf
     model = tf.saved_model.load("$base/$name/$version")
-    $target = model.signatures["serving_default"]($source=batch)["$target"]
+    $target = model.signatures["serving_default"]($given)["$target"]
 """)

@@ -75,6 +75,13 @@ def generator_of(run: Run) -> keras.Model:
             f"{run.folder} is a run of {run.model}, which makes no images from noise: it has no {GENERATOR}; give a "
             "run of a model that does, such as dcgan"
         )
+    return load_network(path)
+
+
+def load_network(path: Path) -> keras.Model:
+    """A network that a run has delivered; a file that is missing or damaged is a `UserError`."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing; restore the file, or train the run anew")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # archive, JSON, HDF5 and Keras have each their own

@@ -59,7 +59,7 @@ def evaluate_memorisation(
         raise UserError(f"{out} does not end in .json; the picture of the worst pairs is written beside it as .png")
     if held_out is None and not (Path(real) / "manifest.json").is_file():
         raise UserError(f"{real} is no prepared folder, so it has no test subset; give --held-out a folder of images")
-    notes = _check_held_out(Path(synthetic), Path(held_out or real), partition)
+    notes = () if check_held_out(Path(synthetic), Path(held_out or real), partition) else (UNKNOWN,)
     common = {"sequence": sequence, "where": where, "partition": partition, "size": size, "seed": seed}
     sets = {
         "training": image_set(real, subset=subset, real=True, **common),
@@ -82,12 +82,12 @@ def evaluate_memorisation(
     return result
 
 
-def _check_held_out(synthetic: Path, held_out: Path, partition: int) -> tuple[str, ...]:
-    """A `UserError` if held-out patients were learnt; a note if that is not known."""
+def check_held_out(synthetic: Path, held_out: Path, partition: int) -> bool:
+    """Whether the test patients of a prepared folder are known to be held out; `UserError` if they were learnt."""
     learnt = learnt_by(synthetic)
     there = (held_out / "manifest.json").is_file()
     if learnt is None or not there or learnt["data_hash"] != open_prepared(held_out).hash:
-        return (UNKNOWN,)
+        return False
     if not learnt["held_out"]:
         raise UserError(
             f"the GAN of {synthetic} has learnt the test patients of {held_out} too, so that none are held out; train "
@@ -98,7 +98,7 @@ def _check_held_out(synthetic: Path, held_out: Path, partition: int) -> tuple[st
             f"the GAN of {synthetic} has learnt partition {learnt['partition']} of {held_out}, and with it test "
             f"patients of partition {partition}; give --partition {learnt['partition']}"
         )
-    return ()
+    return True
 
 
 def _numbers(near: Memorisation) -> Numbers:

@@ -45,7 +45,7 @@ def prepare(
 
 def is_simulated(settings: Section) -> bool:
     """Whether the phantom cohort of some settings lies prepared in the cache folder."""
-    return (_prepared_folder(settings) / "manifest.json").is_file()
+    return (prepared_folder(settings) / "manifest.json").is_file()
 
 
 def simulated(settings: Section, quiet: bool = False) -> Prepared:
@@ -63,16 +63,17 @@ def simulated(settings: Section, quiet: bool = False) -> Prepared:
         idh_fraction=wanted.idh_fraction,
         strength=wanted.strength,
         tumours=wanted.tumours,
+        head=wanted.head,
         quiet=quiet,
     )
     cohort = index(folder / "cohort", "phantom")
-    return preparing.prepare(cohort, _prepared_folder(settings), settings.data, settings.split, quiet=quiet)
+    return preparing.prepare(cohort, prepared_folder(settings), settings.data, settings.split, quiet=quiet)
 
 
 def _refuse_unsplittable(settings: Section) -> None:
     """Found out before the simulation: whether so many patients with such labels can be split."""
     wanted = settings.phantom
-    rows = choose_labels(wanted.patients, wanted.seed, wanted.idh_fraction, wanted.tumours)
+    rows = choose_labels(wanted.patients, wanted.seed, wanted.idh_fraction, wanted.tumours, wanted.head)
     visits = (Visit(row["patient"], labels={name: row[name] for name in row if row[name]}) for row in rows)
     classes, _ = stratify(Cohort(tuple(visits), "simulated"), settings.split.stratify)
     partition_patients(classes, settings.split)
@@ -81,12 +82,14 @@ def _refuse_unsplittable(settings: Section) -> None:
 def _phantom_folder(settings: Section) -> Path:
     """Of a simulated cohort, which may be prepared in several ways."""
     wanted = settings.phantom
-    return cache_folder() / f"phantom-{wanted.patients}-grid{wanted.grid}-{_digest(wanted)}"
+    return cache_folder() / f"phantom-{wanted.patients}-grid{wanted.grid}-{digest(wanted)}"
 
 
-def _prepared_folder(settings: Section) -> Path:
-    return _phantom_folder(settings) / f"prepared-{_digest(settings.data, settings.split)}"
+def prepared_folder(settings: Section) -> Path:
+    """Of the simulated cohort of some settings."""
+    return _phantom_folder(settings) / f"prepared-{digest(settings.data, settings.split)}"
 
 
-def _digest(*parts: Section) -> str:
+def digest(*parts: Section) -> str:
+    """Short for some sections of settings, in names of folders."""
     return hashlib.sha256("".join(part.model_dump_json() for part in parts).encode()).hexdigest()[:8]

@@ -10,12 +10,19 @@ runs/MODEL/NAME/
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kerasgan.errors import UserError
 from kerasgan.files import write_text
 from kerasgan.papers import card
 from kerasgan.settings import Section, dump, read_yaml, validate
+
+
+class DataSet(Protocol):
+    """A data set on disk."""
+
+    folder: Path
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Run:
     folder: Path
     model: str
     target: dict[str, Any]  # what was trained: the pair, the enlarged set, ...
-    data: str  # the prepared folder
+    data: str  # the prepared folder, or that of the features
     data_hash: str  # of its manifest
     origin: str  # which data that is
     finished: bool = False
@@ -72,6 +79,15 @@ def open_run(folder: str | Path, finished: bool = True) -> Run:
             f"{folder}` and the words that it was begun with"
         )
     return run
+
+
+def refuse_other_data(run: Run, data: DataSet) -> None:
+    """UserError unless a run was begun on this data."""
+    if data.hash != run.data_hash:
+        raise UserError(
+            f"{data.folder} is not the data that {run.folder} was begun on ({run.data}), or it has changed since; "
+            "a run goes on with the data that it began with, or begin a new one in another folder"
+        )
 
 
 def pair_runs(group: Path) -> dict[frozenset[str], Run]:

@@ -11,21 +11,29 @@ import tensorflow as tf
 from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment import devices
+from kerasgan.experiment.features import extract_features
 from kerasgan.experiment.parallel import train_at_once
-from kerasgan.experiment.preparation import is_simulated, simulated
-from kerasgan.experiment.runs import Run, open_run
+from kerasgan.experiment.preparation import digest, is_simulated, prepared_folder, simulated
+from kerasgan.experiment.runs import Run, open_run, refuse_other_data
 from kerasgan.gan import checkpoint
 from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.model import AdversarialModel
 from kerasgan.gan.settings import TrainingSettings
-from kerasgan.gan.training import fit
+from kerasgan.gan.training import Stopped, fit
 from kerasgan.papers import ENSEMBLES, card, settings_of
 from kerasgan.papers.aggrgan.training import Dcgan1Task, Dcgan2Task, InfoganTask, LsganTask, WgandivTask
 from kerasgan.papers.brainmr.training import DcganTask, WganTask
+from kerasgan.papers.featuregan.classification import FeatureClassifierTask
+from kerasgan.papers.featuregan.generation import AcganTask
+from kerasgan.papers.featuregan.segmentation import UnetTask
+from kerasgan.papers.featuregan.store import FeatureStore, open_features
 from kerasgan.papers.pairwise.classifier import ClassifierTask
 from kerasgan.papers.pairwise.training import PairwiseTask
+from kerasgan.papers.pggan.training import PgganTask
 from kerasgan.report.page import write_page
 from kerasgan.settings import Section, differences, dump
+
+Data = Prepared | FeatureStore  # what `Card.data` says a model learns from
 
 
 class Stage(Protocol):
@@ -62,7 +70,7 @@ class Task(Protocol):
     @staticmethod
     def title(target: dict[str, Any]) -> str: ...
 
-    def __init__(self, settings: Section, prepared: Prepared, target: dict[str, Any]): ...
+    def __init__(self, settings: Section, prepared: Data, target: dict[str, Any]): ...
 
     def describe(self) -> str: ...
 
@@ -79,6 +87,10 @@ TASKS: dict[str, type[Task]] = {
     "wgandiv": WgandivTask,
     "lsgan": LsganTask,
     "infogan": InfoganTask,
+    "unet": UnetTask,
+    "acgan": AcganTask,
+    "feature-classifier": FeatureClassifierTask,
+    "pggan": PgganTask,
 }
 
 
@@ -100,7 +112,8 @@ def train(
 
     Args:
         model: a name of `kerasgan.papers.MODELS`, or of `ENSEMBLES`, whose members make a group.
-        data: a prepared folder; None: the simulated cohort of the settings, which the output names.
+        data: a prepared folder, or one of features, as the model's card says; None: the simulated cohort of the
+            settings (or the features of a U-Net that has learnt it), which the output names.
         config, profile, overrides: see `papers.settings_of`.
         run_dir: default runs/MODEL/NAME.
         resume: go on with the run in `run_dir`, whose settings and data are used; overrides may only lengthen it.
@@ -112,7 +125,9 @@ def train(
             classifier: `stage1`, the folder of an enlarged set; without one, the baseline. dcgan, wgan: `sequence`, a
             modality, "concat" or "all" (the rows of the paper's table, into one group), and `size` in pixels.
             aggrgan and its kin (dcgan1, dcgan2, wgandiv, lsgan, infogan): `category`, a tumour or a modality, or "all"
-            (each that the data has, into one group).
+            (each that the data has, into one group). unet: nothing. acgan: `width`, channels of the hidden layers, or
+            "all" for those of `sweep.widths`. feature-classifier: `synthetic`, the folder of synthetic features, and
+            `count`, how many of them are added; without, the baseline.
     """
     card(model)  # an unknown name
     names = ENSEMBLES.get(model, (model,))
@@ -130,15 +145,15 @@ def train(
             raise UserError(f"{run_dir} is finished and its checkpoints were removed; begin a new run elsewhere")
     settings = _settings(before, model, config, profile, overrides)
     folder = Path(run_dir) if run_dir else _default(model, chosen, settings)
-    if dry_run and data is None and before is None and not is_simulated(settings):
+    if dry_run and data is None and before is None and not _is_simulated(model, settings):
         if not quiet:
             click.echo(dump(settings), nl=False)
             click.echo(f"would simulate {settings.phantom.patients} patients and train {TASKS[model].title(chosen)}")
         return folder
-    prepared = _data(before, data, settings) if data or before else None
+    prepared = _data(before, data, model, settings) if data or before else None
     if before is None and not dry_run and (folder / "run.json").is_file():
         raise UserError(f"{folder} holds a run; resume it (--resume), or choose another folder (--run-dir)")
-    prepared = prepared or simulated(settings, quiet)
+    prepared = prepared or _simulated(model, settings, quiet)
     return _train_one(model, chosen, folder, before, settings, prepared, dry_run, quiet)
 
 
@@ -172,10 +187,11 @@ def _train_group(
             options = options | {"config": begun.folder / "config.yaml"}
             settings = settings_of(model, options["config"], "full", options["overrides"])
         options = options | {"data": options["data"] or begun.data}
-    if options["data"] is None and dry_run and not is_simulated(settings):
+    if options["data"] is None and dry_run and not _is_simulated(model, settings):
         click.echo(f"would simulate {settings.phantom.patients} patients and train {task.title(target)}")
         return group
-    prepared = _data(None, options["data"], settings) if options["data"] else simulated(settings, quiet)
+    given = options["data"]
+    prepared = _data(None, given, model, settings) if given else _simulated(model, settings, quiet)
     options = options | {"data": prepared.folder}
     members = _members(model, target, settings, prepared, group)
     for number, (name, member, folder) in enumerate(members, 1):
@@ -201,7 +217,7 @@ def _train_group(
 
 
 def _members(
-    model: str, target: dict[str, Any], settings: Section, prepared: Prepared, group: Path
+    model: str, target: dict[str, Any], settings: Section, prepared: Data, group: Path
 ) -> list[tuple[str, dict[str, Any], Path]]:
     """Model, target and folder of each run of a group."""
     names = ENSEMBLES.get(model, (model,))
@@ -222,7 +238,7 @@ def _process(each: tuple[str, str, dict[str, Any], Path], options: dict[str, Any
     return title, folder.with_suffix(".log"), {key: value for key, value in own.items() if key != "quiet"}
 
 
-def is_done(folder: Path, model: str, options: Mapping[str, Any], prepared: Prepared) -> bool:
+def is_done(folder: Path, model: str, options: Mapping[str, Any], prepared: Data) -> bool:
     """Whether a folder holds a finished run on this data, and one of as many epochs as are asked for.
 
     `options` holds config, profile and overrides. A run of another configuration or on other data is a `UserError`.
@@ -247,7 +263,7 @@ def _train_one(
     folder: Path,
     before: Run | None,
     settings: Section,
-    prepared: Prepared,
+    prepared: Data,
     dry_run: bool,
     quiet: bool,
 ) -> Path:
@@ -339,18 +355,43 @@ def _settings(
     return asked
 
 
-def _data(before: Run | None, data: str | Path | None, settings: Section) -> Prepared:
-    """The prepared folder that was given, or that of the run that is resumed."""
-    prepared = open_prepared(Path(data or before.data), settings.data, settings.split)
+def _data(before: Run | None, data: str | Path | None, model: str, settings: Section) -> Data:
+    """The folder that was given, or that of the run that is resumed."""
+    folder = Path(data or before.data)
+    if card(model).data == "features":
+        opened = open_features(folder)
+    else:
+        opened = open_prepared(folder, settings.data, settings.split)
     if before is not None:
-        refuse_other_data(before, prepared)
-    return prepared
+        refuse_other_data(before, opened)
+    return opened
 
 
-def refuse_other_data(run: Run, prepared: Prepared) -> None:
-    """UserError unless a run was begun on this data."""
-    if prepared.hash != run.data_hash:
-        raise UserError(
-            f"{prepared.folder} is not the data that {run.folder} was begun on ({run.data}), or it has changed since; "
-            "a run goes on with the data that it began with, or begin a new one in another folder"
-        )
+def _is_simulated(model: str, settings: Section) -> bool:
+    """Whether what `_simulated` makes is there."""
+    if card(model).data == "features":
+        return (_simulated_features(settings)[1] / "manifest.json").is_file()
+    return is_simulated(settings)
+
+
+def _simulated(model: str, settings: Section, quiet: bool) -> Data:
+    """The simulated cohort of some settings; for a model of features, those of a U-Net that has learnt it, cached."""
+    prepared = simulated(settings, quiet)
+    if card(model).data == "slices":
+        return prepared
+    run, features = _simulated_features(settings)
+    before = open_run(run, finished=False) if (run / "run.json").is_file() else None
+    if before is None or not before.finished:
+        if not quiet:
+            click.echo(f"training the U-Net whose features are learnt into {run}, once", err=True)
+        try:
+            _train_one("unet", {}, run, before, settings, prepared, False, quiet)
+        except Stopped as stopped:  # the run that --resume would go on with has not begun
+            raise UserError(f"the U-Net {stopped}; the same command goes on") from None
+    return extract_features(run, features, quiet=quiet)
+
+
+def _simulated_features(settings: Section) -> tuple[Path, Path]:
+    """Where the U-Net of the simulated cohort and its features are kept."""
+    run = prepared_folder(settings) / f"unet-{digest(settings.study, settings.unet)}"
+    return run, run / f"features-{digest(settings.features)}"

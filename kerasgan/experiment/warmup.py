@@ -1,6 +1,6 @@
 """Warm-up requests for TensorFlow Serving. Needs the extra `serving` (tensorflow-serving-api)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +8,13 @@ import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 
-def write_warmup(path: Path, model: str, input_name: str, shapes: Sequence[tuple[int, ...]], value: float) -> None:
-    """One predict request full of `value` per shape, which a server runs before it takes traffic.
+def write_warmup(path: Path, model: str, requests: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Predict requests, of inputs by name, which a server runs before it takes traffic.
 
     The file is read back: one that cannot be parsed would make the server refuse the whole model.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    logs = [_request(model, input_name, shape, value) for shape in shapes]
+    logs = [_request(model, inputs) for inputs in requests]
     with tf.io.TFRecordWriter(str(path)) as writer:
         for log in logs:
             writer.write(log.SerializeToString())
@@ -28,9 +28,9 @@ def read_warmup(path: Path) -> list[prediction_log_pb2.PredictionLog]:
     return [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
 
 
-def _request(model: str, input_name: str, shape: tuple[int, ...], value: float) -> prediction_log_pb2.PredictionLog:
+def _request(model: str, inputs: Mapping[str, np.ndarray]) -> prediction_log_pb2.PredictionLog:
     request = predict_pb2.PredictRequest(
         model_spec=model_pb2.ModelSpec(name=model, signature_name="serving_default"),
-        inputs={input_name: tf.make_tensor_proto(np.full(shape, value, np.float32))},
+        inputs={name: tf.make_tensor_proto(value) for name, value in inputs.items()},
     )
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))

@@ -92,3 +92,16 @@ def restore(path: Path, state: Mapping[str, keras.Variable]) -> Position:
     for name, variable in state.items():
         variable.assign(saved[name])
     return position
+
+
+def restore_network(network: keras.Model, path: Path, group: str) -> None:
+    """Give a network the variables that a checkpoint has of one: "PLAYER/NUMBER", see `AdversarialModel.state`.
+
+    All of them: `set_weights` would leave out the random numbers' state of dropout layers.
+    """
+    saved, _ = read(path)
+    own = {f"{group}/{i:03}": variable for i, variable in enumerate(network.variables)}
+    if own.keys() != {name for name in saved if name.startswith(f"{group}/")}:
+        raise UserError(f"{path} is a checkpoint of another network than {group}; train the run anew")
+    for name, variable in own.items():
+        variable.assign(saved[name])

@@ -9,39 +9,65 @@ import tensorflow as tf
 BATCH = 64
 
 
-def noise(count: int, latent_size: int, seed: int) -> np.ndarray:
-    """Standard normal float32 (count, latent_size)."""
-    return np.random.default_rng(seed).standard_normal((count, latent_size), np.float32)
+Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
 
-def sampler(generator: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+def normal(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Standard normal float32 numbers."""
+    return random.standard_normal(shape, np.float32)
+
+
+def uniform(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """float32 numbers uniform in [-1, 1]."""
+    return 2 * random.random(shape, np.float32) - 1
+
+
+def noise(count: int, latent_size: int, seed: int, draw: Draw = normal) -> np.ndarray:
+    """float32 (count, latent_size)."""
+    return draw(np.random.default_rng(seed), (count, latent_size))
+
+
+def sampler(generator: keras.Model) -> Callable[..., np.ndarray]:
     """A function from noise (n, latent size) to the generator's images (n, h, w), float32, in one traced graph.
 
-    The graph takes batches of one size, filled up with zeros, so that an image does not depend on its batch.
+    For a generator of [noise, class] the function takes classes (n,), integers, too. The graph takes batches of one
+    size, filled up with zeros, so that an image does not depend on its batch.
     """
-    size = generator.input_shape[1]
-    signature = tf.TensorSpec((BATCH, size), tf.float32)
-    # The concrete function: TensorFlow warns of many traced functions from one line, and each generator needs its own.
-    call = tf.function(lambda batch: generator(batch, training=False)).get_concrete_function(signature)
+    signatures = [tf.TensorSpec((BATCH, *each.shape[1:]), each.dtype) for each in generator.inputs]
 
-    def sample(vectors: np.ndarray) -> np.ndarray:
+    def make(*inputs: tf.Tensor) -> tf.Tensor:
+        return generator(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+
+    # The concrete function: TensorFlow warns of many traced functions from one line, and each generator needs its own.
+    call = tf.function(make).get_concrete_function(*signatures)
+
+    def sample(*inputs: np.ndarray) -> np.ndarray:
         pieces = []
-        for start in range(0, len(vectors), BATCH):
-            piece = vectors[start : start + BATCH]
-            filled = np.zeros((BATCH, size), np.float32)
-            filled[: len(piece)] = piece
-            pieces.append(call(tf.constant(filled)).numpy()[: len(piece), ..., 0].astype(np.float32))
+        for start in range(0, len(inputs[0]), BATCH):
+            given = [values[start : start + BATCH] for values in inputs]
+            images = call(*(_filled(part, each) for part, each in zip(given, signatures, strict=True)))
+            pieces.append(images.numpy()[: len(given[0]), ..., 0].astype(np.float32))
         return np.concatenate(pieces)
 
     return sample
 
 
-def streamed(generator: keras.Model, count: int, seed: int) -> Iterator[np.ndarray]:
-    """`count` images in batches (n, h, w), never more than one of them in memory."""
+def _filled(values: np.ndarray, signature: tf.TensorSpec) -> tf.Tensor:
+    filled = np.zeros(signature.shape, signature.dtype.as_numpy_dtype)
+    filled[: len(values)] = values
+    return tf.constant(filled)
+
+
+def streamed(
+    generator: keras.Model, count: int, seed: int, draw: Draw = normal, label: int | None = None
+) -> Iterator[np.ndarray]:
+    """`count` images in batches (n, h, w), never more than one of them in memory; `label`: of a generator of classes."""
     sample, random = sampler(generator), np.random.default_rng(seed)
+    size = generator.inputs[0].shape[1]
     for start in range(0, count, BATCH):
         # The generator's stream of numbers does not depend on how many are drawn at once: the same as in `noise`.
-        yield sample(random.standard_normal((min(BATCH, count - start), generator.input_shape[1]), np.float32))
+        vectors = draw(random, (min(BATCH, count - start), size))
+        yield sample(vectors) if label is None else sample(vectors, np.full(len(vectors), label))
 
 
 def between(first: np.ndarray, last: np.ndarray, steps: int) -> np.ndarray:

@@ -4,6 +4,7 @@ Arrays of `truth` and `decision` hold 0 or 1, `score` is any number that rises w
 raises ValueError, and a score that is not a number UserError. A measure whose class is absent is NaN.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +48,12 @@ class Confusion:
     def balanced_accuracy(self) -> float:
         """Mean of sensitivity and specificity, 0 to 1, chance 0.5 (Brodersen 2010); NaN if a class is absent."""
         return (self.sensitivity + self.specificity) / 2
+
+    @property
+    def harmonic_mean(self) -> float:
+        """Harmonic mean of sensitivity and specificity, 0 to 1; 0 if both are 0, NaN if a class is absent."""
+        whole = self.sensitivity + self.specificity
+        return _share(2 * self.sensitivity * self.specificity, np.where(whole == 0, 1, whole))
 
 
 def roc_auc(truth: np.ndarray, score: np.ndarray) -> float:
@@ -117,8 +124,9 @@ def bootstrap(
     samples: int,
     confidence: float,
     seed: int,
+    measures: Sequence[str] = MEASURES,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile intervals (Efron 1979) of accuracy, sensitivity, specificity, balanced_accuracy and auc.
+    """Percentile intervals (Efron 1979) of auc and of measures that `Confusion` has.
 
     Groups (patients) are drawn with replacement within their class, as many as there are, and all rows of a group come
     together: slices of one patient are not independent. Rows may be slices, or patients with one row each.
@@ -129,6 +137,7 @@ def bootstrap(
         samples: number of bootstrap samples.
         confidence: of the interval, between 0 and 1.
         seed: of the draws; the same seed gives the same intervals.
+        measures: which ones.
 
     Returns:
         (low, high) of each measure, NaN where the measure is.
@@ -142,12 +151,13 @@ def bootstrap(
             drawn[:, members] = rng.multinomial(members.size, np.full(members.size, 1 / members.size), samples)
     cells = [drawn @ np.bincount(which, cell, len(labels)) for cell in _cells(truth, decision)]
     confusion, rows = Confusion(*cells), drawn @ np.bincount(which)
-    measures = {name: getattr(confusion, name) for name in MEASURES if name != "auc"}
-    won = _pairs_won(positive, _numbers(score), which, len(labels))
-    positives = cells[0] + cells[1]
-    measures["auc"] = _share(((drawn @ won) * drawn).sum(axis=1), positives * (rows - positives))
+    found = {name: getattr(confusion, name) for name in measures if name != "auc"}
+    if "auc" in measures:
+        won = _pairs_won(positive, _numbers(score), which, len(labels))
+        positives = cells[0] + cells[1]
+        found["auc"] = _share(((drawn @ won) * drawn).sum(axis=1), positives * (rows - positives))
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    return {name: tuple(np.quantile(values, tails).tolist()) for name, values in measures.items()}
+    return {name: tuple(np.quantile(values, tails).tolist()) for name, values in found.items()}
 
 
 def _grouped(truth: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

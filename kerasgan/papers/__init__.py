@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from kerasgan.errors import UserError, nearest
 from kerasgan.papers.aggrgan.settings import AggrganSettings
 from kerasgan.papers.brainmr.settings import BrainmrSettings
+from kerasgan.papers.featuregan.settings import FeatureganSettings
 from kerasgan.papers.pairwise.settings import PairwiseSettings
+from kerasgan.papers.pggan.settings import PgganSettings
 from kerasgan.settings import Section, configs_folder, load
 
 
@@ -24,8 +27,10 @@ class Card:
     settings: type[Section]  # its schema
     decided_by: tuple[str, ...]  # the sections of the configuration on which a run depends
     section: str = "training"  # that with a run's seed and precision
+    data: Literal["slices", "features"] = "slices"  # what it learns from: a prepared folder, or features of a U-Net
 
 
+_MEHRA = "Mehra, Soliman, Sahoo 2022, Data Augmentation using Feature Generation for Volumetric Medical Images"
 MODELS: dict[str, Card] = {
     "pairwise": Card(
         paper="Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor "
@@ -87,6 +92,53 @@ MODELS: dict[str, Card] = {
         )
         for name in ("dcgan1", "dcgan2", "wgandiv", "lsgan", "infogan")
     },
+    "unet": Card(
+        paper=_MEHRA,
+        doi="arXiv 2209.14097",
+        sections="3.1, 3.5, 3.6, 4.1",
+        module="kerasgan.papers.featuregan.segmentation",
+        command="kerasgan train unet",
+        config="featuregan",
+        settings=FeatureganSettings,
+        decided_by=("data", "split", "study", "unet"),
+        section="unet",
+    ),
+    "acgan": Card(
+        paper=_MEHRA,
+        doi="arXiv 2209.14097",
+        sections="3.2, 4.2",
+        module="kerasgan.papers.featuregan.generation",
+        command="kerasgan train acgan --features features/ --width 512",
+        config="featuregan",
+        settings=FeatureganSettings,
+        decided_by=("study", "acgan"),
+        section="acgan",
+        data="features",
+    ),
+    "feature-classifier": Card(
+        paper=_MEHRA,
+        doi="arXiv 2209.14097",
+        sections="3.3, 4.2.4",
+        module="kerasgan.papers.featuregan.classification",
+        command="kerasgan train feature-classifier --features features/",
+        config="featuregan",
+        settings=FeatureganSettings,
+        decided_by=("study", "feature_classifier", "linear"),
+        section="feature_classifier",
+        data="features",
+    ),
+    "pggan": Card(
+        paper="Alam, Hossain, Kobashi, Synthetic Brain Image Generation for ADHD prediction based on Progressive "
+        "Growing Generative Adversarial Network",
+        doi="no DOI known",
+        sections="3.1, 4.1",
+        module="kerasgan.papers.pggan",
+        command="kerasgan train pggan",
+        config="pggan",
+        settings=PgganSettings,
+        decided_by=("data", "split", "study", "network", "pggan"),
+        section="pggan",
+    ),
 }
 
 

@@ -14,14 +14,13 @@ import tensorflow as tf
 from kerasgan.data import imagesets, pipeline, records
 from kerasgan.data.prepare import Prepared, PreparedVisit
 from kerasgan.errors import UserError
+from kerasgan.evaluation import thumbnails
 from kerasgan.files import write_text, written_aside
 from kerasgan.gan import checkpoint, sampling
 from kerasgan.gan.callbacks import Every, History, Progress
 from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.model import Game, LatentGAN
 from kerasgan.gan.settings import LatentTraining
-from kerasgan.metrics.kernel_distance import squared_mmd
-from kerasgan.metrics.two_sample import nearest_neighbour_decisions
 from kerasgan.report.mosaics import GAP, write_animation, write_mosaic
 from kerasgan.report.tables import markdown
 from kerasgan.settings import Section
@@ -29,7 +28,6 @@ from kerasgan.settings import Section
 SHOWN, COLUMNS = 64, 8  # images of fixed noise in a sample picture
 FRAME = 4  # x 4 images of the animation
 STRIPS, STEPS = 4, 8  # of the interpolation
-THUMBNAIL = 16  # pixels of the images that the curves compare
 COMPARED = 500  # of these, at most
 
 
@@ -46,9 +44,7 @@ class LatentTask(ABC):
     losses: ClassVar[tuple[str, ...]] = ("generator_loss", "critic_loss")
     panels: ClassVar = {
         "losses": losses,
-        f"squared kernel distance of {THUMBNAIL}x{THUMBNAIL} thumbnails": ["kernel_distance"],
-        "accuracy of 1-NN on thumbnails": ["nearest_neighbour"],
-        "standard deviation of a pixel over images": ["spread", "spread_of_real"],
+        **thumbnails.PANELS,
     }
     pictures: ClassVar = {
         "Synthetic (left) and real images": "figure.png",
@@ -185,7 +181,7 @@ class LatentTask(ABC):
         """Measures, sample pictures, history.csv and the progress bar, in this order."""
         training = self.training
         sample = sampling.sampler(self.gan.averaged or self.gan.generator)
-        columns = [*self.losses, "kernel_distance", "nearest_neighbour", "spread", "spread_of_real"]
+        columns = [*self.losses, *thumbnails.MEASURES]
         shown = {"generator_loss": "G", "critic_loss": "D", "kernel_distance": "KD"}
         return [
             Every(training.validate_every, training.epochs, lambda epoch: self.measures(sample)),
@@ -195,31 +191,8 @@ class LatentTask(ABC):
         ]
 
     def measures(self, sample) -> dict[str, float]:
-        """How far images are from real ones, and whether they differ from one another as real ones do.
-
-        Of thumbnails, which need no other network. kernel_distance is the squared maximum mean discrepancy, as in KID;
-        it falls towards 0. nearest_neighbour is the accuracy with which the nearest image of other patients tells
-        real from synthetic; 0.5 is chance. `spread` near 0 is mode collapse.
-        """
-        fake = np.clip(self._fixed(sample, len(self.real)), -1, 1)
-        real, fake = (
-            imagesets.shrunk(images, min(THUMBNAIL, self.size)).reshape(len(images), -1)
-            for images in (self.real.images, fake)
-        )
-        return {
-            "kernel_distance": squared_mmd(real, fake),
-            "nearest_neighbour": self._nearest_neighbour(real, fake),
-            "spread": float(fake.std(axis=0).mean()),
-            "spread_of_real": float(real.std(axis=0).mean()),
-        }
-
-    def _nearest_neighbour(self, real: np.ndarray, fake: np.ndarray) -> float:
-        """Every second patient and every second synthetic image are known, the others judged; classes weigh alike."""
-        known = np.unique(self.real.groups, return_inverse=True)[1] % 2 == 0
-        train, test = (np.concatenate([real[own], fake[i::2]]) for i, own in enumerate((known, ~known)))
-        learnt, truth = (np.repeat([0, 1], [own.sum(), len(fake[i::2])]) for i, own in enumerate((known, ~known)))
-        right = nearest_neighbour_decisions(train, learnt, test) == truth
-        return float(np.mean([right[truth == label].mean() for label in np.unique(truth)]))
+        """How far images are from real ones, and whether they differ from one another as real ones do."""
+        return thumbnails.compared(self.real, self._fixed(sample, len(self.real)))
 
     def _fixed(self, sample, count: int) -> np.ndarray:
         return sample(sampling.noise(count, self.latent, self.training.seed))
@@ -233,10 +206,9 @@ class LatentTask(ABC):
 
         Made from the checkpoint, not from the model in training: see `papers.pairwise.training`.
         """
-        saved, _ = checkpoint.read(folder / "checkpoints" / "latest.npz")
         generator, _ = self.networks()
-        prefix = "averaged/0/" if self.training.average else "generator/0/"
-        generator.set_weights([saved[name] for name in sorted(saved) if name.startswith(prefix)])
+        group = "averaged/0" if self.training.average else "generator/0"
+        checkpoint.restore_network(generator, folder / "checkpoints" / "latest.npz", group)
         with written_aside(folder / "generators" / "generator.keras") as aside:
             generator.save(aside)
         sample = sampling.sampler(generator)
@@ -249,7 +221,7 @@ class LatentTask(ABC):
         )
         note = (
             f"Compared: {len(self.real)} generated with as many of {self.compared_in_words} images, "
-            f"{THUMBNAIL}x{THUMBNAIL} pixels."
+            f"{thumbnails.PIXELS}x{thumbnails.PIXELS} pixels."
         )
         write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n\n{note}\n")
         return table

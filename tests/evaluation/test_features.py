@@ -11,6 +11,7 @@ import tensorflow as tf
 from kerasgan.data.imagesets import ImageSet
 from kerasgan.errors import UserError
 from kerasgan.evaluation import features
+from kerasgan.evaluation.applications import URL
 from kerasgan.evaluation.encoder import EncoderSettings, train_encoder
 from kerasgan.evaluation.features import backbone
 
@@ -116,6 +117,7 @@ def test_files_that_are_no_backbone(tmp_path):
         "pixels:big": "expected a size in pixels",
         str(tmp_path / "none.keras"): "there is no file",
         f"inception:{tmp_path / 'none.h5'}": "there is no file .*expected InceptionV3 weights",
+        f"vgg16:{tmp_path / 'none.h5'}": "there is no file .*expected VGG16 weights as in vgg16_weights_tf_dim",
         str(broken): "is not a Keras model",
         str(picture): r"maps \(None, 8, 8, 3\) to \(None, 3\)",
     }.items():
@@ -128,8 +130,44 @@ def test_weights_that_cannot_be_downloaded_are_never_replaced(monkeypatch):
         raise Exception("URL fetch failure")  # as Keras does
 
     monkeypatch.setattr(keras.applications, "InceptionV3", offline)
-    with pytest.raises(UserError, match=rf"URL fetch failure.*{features.INCEPTION_FILE} from https://.*inception:FILE"):
+    with pytest.raises(
+        UserError, match=rf"URL fetch failure.*from https://.*/{features.INCEPTION} and .*inception:FILE"
+    ):
         backbone("inception")
+
+
+def test_the_weights_that_errors_name_are_those_that_keras_asks_for(monkeypatch):
+    """They are neither downloaded nor read."""
+    asked = []
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *call, **_: asked.append(call[1]))
+    monkeypatch.setattr(keras.Model, "load_weights", lambda model, path: None)
+    names = [backbone("inception").name, features.vgg16(size=224).name]
+    assert asked == [URL + features.INCEPTION, URL + features.VGG16]
+    assert all("ImageNet weights of keras.applications" in name for name in names)
+
+
+def test_vgg16_is_its_second_fully_connected_layer(tmp_path):
+    """At 32x32 pixels, 34 instead of 134 million parameters."""
+    images = heads(3, 16).images
+    space = features.vgg16("random", size=32)
+    found = space.features(images)
+    assert found.shape == (3, 4096) and (found >= 0).all() and found.any(axis=1).all()
+    assert "4096 features; random weights, seed 1" in space.name and "resized to 32x32" in space.preprocessing
+    # As by the application's own preprocessing of 0 to 255.
+    keras.utils.set_random_seed(1)
+    network = keras.applications.VGG16(weights=None, input_shape=(32, 32, 3))
+    fc2 = keras.Model(network.inputs, network.layers[-2].output)
+    levels = tf.image.grayscale_to_rgb(tf.image.resize((images[..., None] + 1) * 127.5, (32, 32)))
+    expected = fc2(keras.applications.vgg16.preprocess_input(levels), training=False).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
+    path = tmp_path / "own.weights.h5"
+    network.save_weights(path)
+    own = features.vgg16(str(path), size=32)
+    np.testing.assert_array_equal(own.features(images), found)
+    assert "own.weights.h5, sha256 " in own.name
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="does not fit VGG16 with its top"):
+        features.vgg16(str(path), size=32)
 
 
 def test_inception_with_local_weights(tmp_path):

@@ -43,6 +43,14 @@ def test_confusion_by_hand():
     assert confusion.sensitivity == pytest.approx(2 / 3)
     assert confusion.specificity == pytest.approx(3 / 4)
     assert confusion.balanced_accuracy == pytest.approx(17 / 24)
+    assert confusion.harmonic_mean == pytest.approx(12 / 17)
+
+
+def test_harmonic_mean_of_nothing_is_0_and_of_an_absent_class_nan():
+    assert Confusion(tp=0, fn=2, fp=3, tn=0).harmonic_mean == 0
+    assert np.isnan(Confusion(tp=1, fn=1, fp=0, tn=0).harmonic_mean)
+    several = Confusion(*np.array([[2, 0], [1, 2], [1, 3], [3, 0]]))
+    np.testing.assert_allclose(several.harmonic_mean, [12 / 17, 0])
 
 
 def test_measures_equal_scikit_learn(drawn):
@@ -176,6 +184,8 @@ def test_bootstrap_repeats_with_its_seed_and_ignores_the_names_of_groups(slices)
     first = bootstrap(*slices, 200, 0.9, seed=5)
     assert first == bootstrap(truth, score, decision, np.char.add("p", (patients + 10).astype(str)), 200, 0.9, seed=5)
     assert first != bootstrap(*slices, 200, 0.9, seed=6)
+    chosen = bootstrap(*slices, 200, 0.9, seed=5, measures=("specificity", "harmonic_mean"))
+    assert list(chosen) == ["specificity", "harmonic_mean"] and chosen["specificity"] == first["specificity"]
 
 
 def test_bootstrap_without_a_class_is_nan():

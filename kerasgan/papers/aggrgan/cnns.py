@@ -88,14 +88,13 @@ def load_cnn(name: str, weights: str, height: int, width: int, classes: int, see
             f"with data.size={least} or more, or leave the network out"
         )
     keras.utils.set_random_seed(seed)
-    drawn = f"random weights, seed {seed}"
     if name == SMALL:
-        return Cnn(small_cnn(height, width, classes), drawn)
-    base, words = _base(APPLICATIONS[name], weights, height, width)
+        return Cnn(small_cnn(height, width, classes), f"random weights, seed {seed}")
+    base, words = _base(APPLICATIONS[name], weights, height, width, seed)
     image = Input((height, width, 1), name="image")
     grey = layers.Concatenate()([(image + 1) * (WHITE / 2)] * 3)
     found = base(APPLICATIONS[name].preprocess(grey))
-    return Cnn(Model(image, _probabilities(found, classes), name=name), words or drawn)
+    return Cnn(Model(image, _probabilities(found, classes), name=name), words)
 
 
 def small_cnn(height: int, width: int, classes: int) -> Model:
@@ -159,8 +158,8 @@ def _probabilities(features: keras.KerasTensor, classes: int) -> keras.KerasTens
     return layers.Dense(classes, activation="softmax", dtype="float32", name="probabilities")(features)
 
 
-def _base(application: Application, weights: str, height: int, width: int) -> tuple[Model, str]:
-    """Images (n, height, width, 3), preprocessed, to features (n, f); what its weights are, "" if drawn."""
+def _base(application: Application, weights: str, height: int, width: int, seed: int) -> tuple[Model, str]:
+    """Images (n, height, width, 3), preprocessed, to features (n, f); what its weights are."""
     options = {"include_top": False, "input_shape": (height, width, 3), "pooling": "avg"}
     instead = "give its path in place of imagenet"
-    return load_application(application.name, application.address, weights, instead, **options)
+    return load_application(application.name, application.address, weights, seed, instead, **options)

@@ -17,7 +17,12 @@ def soft_dice(probability: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
     TP = sum p m, TP + FP = sum p, TP + FN = sum m.
     """
-    return _loss(probability, mask, lambda values: values)
+    return tf.reduce_mean(soft_dice_of_each(probability, mask))
+
+
+def soft_dice_of_each(probability: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """`soft_dice` of each image, (batch,)."""
+    return _losses(probability, mask, lambda values: values)
 
 
 def squared_soft_dice(probability: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -25,10 +30,10 @@ def squared_soft_dice(probability: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
     TensorLayer's default, which it calls "jaccard", and so what u-net-brain-tumor trains with.
     """
-    return _loss(probability, mask, tf.square)
+    return tf.reduce_mean(_losses(probability, mask, tf.square))
 
 
-def _loss(probability: tf.Tensor, mask: tf.Tensor, size_of) -> tf.Tensor:
+def _losses(probability: tf.Tensor, mask: tf.Tensor, size_of) -> tf.Tensor:
     p, m = tf.cast(probability, tf.float32), tf.cast(tf.ensure_shape(mask, probability.shape), tf.float32)
     overlap, predicted, true = (tf.reduce_sum(each, (1, 2, 3)) for each in (p * m, size_of(p), size_of(m)))
-    return tf.reduce_mean(1.0 - (2.0 * overlap + SMOOTH) / (predicted + true + SMOOTH))
+    return 1.0 - (2.0 * overlap + SMOOTH) / (predicted + true + SMOOTH)

@@ -92,6 +92,11 @@ class FeatureStore:
         return self.extraction.shape
 
     @property
+    def dtype(self) -> str:
+        """float16 or float32."""
+        return self.extraction.dtype
+
+    @property
     def count(self) -> int:
         """Slices."""
         return len(self.extraction.slices)

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasgan.data import augmentation, pipeline, records
+from kerasgan.data.labels import class_of
 from kerasgan.data.modalities import DISPLAY
 from kerasgan.data.prepare import Prepared
 from kerasgan.errors import UserError
@@ -121,9 +122,8 @@ class ClassifierTask:
 
         Made from the checkpoint of the last stage's best epoch, as `PairwiseTask.finish`.
         """
-        saved, _ = checkpoint.read(folder / "checkpoints" / self.stages[-1].name / "best.npz")
         network = streams.classifier(self.modalities, self.settings.data.size, self.settings.classifier.network)
-        network.set_weights([saved[name] for name in sorted(saved) if name.startswith("network/0/")])
+        checkpoint.restore_network(network, folder / "checkpoints" / self.stages[-1].name / "best.npz", "network/0")
         with written_aside(folder / "classifier.keras") as aside:
             network.save(aside)
         subsets = {"validation": self.validation, "test": self.test}
@@ -185,15 +185,7 @@ def enhance(image, tumour, background: float):
 
 def label_of(visit, classifier: ClassifierSettings) -> int:
     """1 for the positive class, 0 for the negative; any other value, or none, is a `UserError`."""
-    value = visit.labels.get(classifier.label)
-    if value not in (classifier.positive, classifier.negative):
-        found = f"{value!r}" if value else "no value"
-        raise UserError(
-            f"{visit.name} has {found} in the label column {classifier.label!r}; expected {classifier.positive!r} or "
-            f"{classifier.negative!r}: mend the cohort's CSV, or --set classifier.label, classifier.positive, "
-            "classifier.negative"
-        )
-    return int(value == classifier.positive)
+    return class_of(visit, classifier, "classifier")
 
 
 def refuse_other_split(
@@ -236,8 +228,7 @@ class Stage:
         keras.utils.set_random_seed(self.classifier.seed)
         network = streams.classifier(self.task.modalities, self.task.settings.data.size, self.classifier.network)
         if self.after:
-            saved, _ = checkpoint.read(checkpoints / self.after / "best.npz")
-            network.set_weights([saved[name] for name in sorted(saved) if name.startswith("network/0/")])
+            checkpoint.restore_network(network, checkpoints / self.after / "best.npz", "network/0")
         weights = (self.classifier.negative_weight, self.classifier.positive_weight)
         self.model = SupervisedModel(network, objective(self.subset.modalities, weights), ("loss", "accuracy"))
         rates = schedule(self.schedule, self.steps_per_epoch(SupervisedModel.replicas()))

@@ -26,6 +26,7 @@ def translate_volume(
     no unit, so black and white of the result are those of the source (the percentiles of `settings`), and background
     stays 0. `advance(count)` is called after each batch of slices.
     """
+    slices.refuse_patches(settings, "volumes")
     low, high = slices.intensity_range(volume.data, settings.percentiles)
     brain = volume.data != 0
     spacing = tuple(np.linalg.norm(volume.affine[:3, :3], axis=0))

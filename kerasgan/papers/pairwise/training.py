@@ -180,10 +180,10 @@ class PairwiseTask:
         Made from the checkpoint, not from the model in training: with several workers reading that one is an operation
         of all, and the chief finishes alone.
         """
-        saved, _ = checkpoint.read(folder / "checkpoints" / f"{self.settings.training.keep}.npz")
+        kept = folder / "checkpoints" / f"{self.settings.training.keep}.npz"
         for number, direction in enumerate(self.directions):
             generator = networks.generator(direction, self.settings.data.size)
-            generator.set_weights([saved[name] for name in sorted(saved) if name.startswith(f"generators/{number}/")])
+            checkpoint.restore_network(generator, kept, f"generators/{number}")
             with written_aside(folder / "generators" / f"{direction}.keras") as aside:
                 generator.save(aside)
             self.translators[direction] = quality.translator(generator)

@@ -1,0 +1,138 @@
+"""What the networks of a finished run take and give when they are served."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from kerasgan.errors import UserError
+from kerasgan.experiment.features import makers_of
+from kerasgan.experiment.generation import GENERATOR, generator_of, load_network
+from kerasgan.experiment.runs import Run
+from kerasgan.papers.featuregan.classification import CLASSIFIER as FEATURE_CLASSIFIER
+from kerasgan.papers.featuregan.feature_classifier import probability
+from kerasgan.papers.featuregan.segmentation import NETWORK as UNET
+from kerasgan.papers.featuregan.segmentation import STANDARD
+from kerasgan.papers.featuregan.standardisation import Standard
+from kerasgan.papers.featuregan.store import open_features
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An input: numbers of a shape, without the batch's axis."""
+
+    name: str
+    shape: tuple[int, ...]
+    neutral: float  # its value in examples
+    dtype: tf.DType = tf.float32
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A served model: `call` gives its output from tensors of its inputs, in their order."""
+
+    name: str
+    inputs: Sequence[Taken]
+    target: str  # of the output
+    about: str
+    networks: Sequence[keras.Model]  # that `call` calls
+    call: Callable[..., tf.Tensor] = field(compare=False)
+
+
+def endpoints_of(run: Run) -> list[Endpoint]:
+    """What a finished run has to serve; nothing is a `UserError`."""
+    if run.model in _OTHERS:
+        return [_OTHERS[run.model](run)]
+    found = [
+        _from_noise(run) if path.name == GENERATOR.name else _translator(run, path)
+        for path in sorted((run.folder / "generators").glob("*.keras"))
+    ]
+    if not found:
+        raise UserError(
+            f"{run.folder}, a run of {run.model}, has nothing to serve; give a run of a model that generates"
+        )
+    return found
+
+
+def _from_noise(run: Run) -> Endpoint:
+    generator = generator_of(run)
+    size, (latent,) = generator.output_shape[1], generator.input_shape[1:]
+    target = "_".join(str(value) for value in run.target.values())
+    about = f"""Makes {target.replace("_", " ")} images from noise.
+
+Input `noise`: float32 (n, {latent}), standard normal numbers.
+Output `image`: float32 (n, {size}, {size}, 1), clipped to [-1, 1], upright slices, background -1."""
+    noise = Taken("noise", (latent,), 0.0)
+    return Endpoint(f"{run.model}_{target}", [noise], "image", about, [generator], _clipped(generator))
+
+
+def _translator(run: Run, path: Path) -> Endpoint:
+    generator = load_network(path)
+    size = generator.output_shape[1]
+    source, target = path.stem.split("_to_")
+    about = f"""Translates {source} slices to {target}.
+
+Input `{source}`: float32 (n, {size}, {size}, 1) in [-1, 1], upright slices in radiological convention, background -1.
+Output `{target}`: the same shape and range."""
+    taken = Taken(source, generator.input_shape[1:], -1.0)
+    return Endpoint(f"{run.model}_{path.stem}", [taken], target, about, [generator], _clipped(generator))
+
+
+def _clipped(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda given: tf.clip_by_value(generator(given, training=False), -1.0, 1.0)
+
+
+def _unet(run: Run) -> Endpoint:
+    network = load_network(run.folder / UNET)
+    standard = Standard.model_validate_json((run.folder / STANDARD).read_text(encoding="utf-8"))
+    size, _, channels = network.input_shape[1:]
+    names = ", ".join(run.settings.study.modalities)
+    about = f"""Segments tumours.
+
+Input `image`: float32 (n, {size}, {size}, {channels}) in [-1, 1], upright slices of {names}, background -1.
+Output `probability`: float32 (n, {size}, {size}, 1) in [0, 1], of tumour."""
+
+    def call(image: tf.Tensor) -> tf.Tensor:
+        return network(standard.standardise((image + 1) / 2), training=False)
+
+    taken = Taken("image", network.input_shape[1:], -1.0)
+    return Endpoint(f"unet_{'_'.join(run.settings.study.modalities)}", [taken], "probability", about, [network], call)
+
+
+def _acgan(run: Run) -> Endpoint:
+    makers, study = makers_of(run, open_features(Path(run.data))), run.settings.study
+    (_, latent), shape = makers.generator.input_shape[0], makers.generator.output_shape[1:]
+    size = ", ".join(map(str, shape))
+    about = f"""Makes features of a U-Net from noise, of a wanted class.
+
+Inputs `noise`: float32 (n, {latent}), standard normal numbers; `class`: int32 (n,), 0 for {study.negative}, 1 for
+{study.positive}.
+Output `features`: float32 (n, {size}), in the U-Net's units."""
+    taken = [Taken("noise", (latent,), 0.0), Taken("class", (), 0, tf.int32)]
+    name = f"acgan_width_{run.target['width']}"
+    return Endpoint(name, taken, "features", about, [makers.generator], makers.restored)
+
+
+def _feature_classifier(run: Run) -> Endpoint:
+    network, study = load_network(run.folder / FEATURE_CLASSIFIER), run.settings.study
+    standard = open_features(Path(run.data)).manifest.channels["train"]
+    shape = network.input_shape[1:]
+    about = f"""Tells {study.positive} from {study.negative} by features of a U-Net.
+
+Input `features`: float32 (n, {", ".join(map(str, shape))}), in the U-Net's units.
+Output `probability`: float32 (n,) in [0, 1], of {study.positive}."""
+
+    def call(features: tf.Tensor) -> tf.Tensor:
+        return probability(network, standard.standardise(features))
+
+    name = f"feature_classifier_{run.target['count']}"
+    return Endpoint(name, [Taken("features", shape, 0.0)], "probability", about, [network], call)
+
+
+_OTHERS: dict[str, Callable[[Run], Endpoint]] = {
+    "unet": _unet,
+    "acgan": _acgan,
+    "feature-classifier": _feature_classifier,
+}

@@ -1,0 +1,312 @@
+"""`reproduce featuregan`: the study of Mehra et al. 2022.
+
+STUDY/
+    unet/                                 the U-Net
+    features/                             of the block that is studied, of every slice
+    acgan/width-64/ width-256/ width-512/
+    synthetic/                            features of the AC-GAN of sweep.width whose class its discriminator tells
+    classifier/0000/seed-1/ ...           a training per number of synthetic features and seed
+    tables.md  table2.csv  class_accuracy.csv  table3.csv  results.json  sweep.png  figure9.png  figure10_64.png ...
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kerasgan.data.prepare import Prepared, open_prepared
+from kerasgan.experiment.features import extract_features, generate_features
+from kerasgan.experiment.preparation import is_simulated, simulated
+from kerasgan.experiment.runs import open_run
+from kerasgan.experiment.studies.steps import Step, take
+from kerasgan.experiment.training import TASKS, is_done, train
+from kerasgan.files import remove, write_text, written_aside
+from kerasgan.papers import settings_of
+from kerasgan.papers.featuregan import published, study
+from kerasgan.papers.featuregan.generation import CRITIC, GENERATOR
+from kerasgan.papers.featuregan.segmentation import NETWORK
+from kerasgan.papers.featuregan.settings import FeatureganSettings
+from kerasgan.papers.featuregan.store import FeatureStore, open_features
+from kerasgan.papers.featuregan.study import Point, interval
+from kerasgan.report.sweep import sweep_plot
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where a study is kept, on which data, and with which words of the command line."""
+
+    folder: Path
+    prepared: Prepared
+    settings: FeatureganSettings
+    options: dict[str, Any]  # config, profile, overrides
+    keep_checkpoints: bool
+    quiet: bool
+
+    @property
+    def unet(self) -> Path:
+        return self.folder / "unet"
+
+    @property
+    def features(self) -> FeatureStore:
+        return open_features(self.folder / "features")
+
+    def acgan(self, width: int) -> Path:
+        return self.folder / "acgan" / f"width-{width}"
+
+    @property
+    def synthetic(self) -> Path:
+        return self.folder / "synthetic"
+
+    def classifier(self, count: int, repeat: int) -> Path:
+        return self.folder / "classifier" / f"{count:04}" / f"seed-{self.seed(repeat)}"
+
+    def seed(self, repeat: int) -> int:
+        """Of a classifier's training."""
+        return self.settings.feature_classifier.seed + repeat
+
+
+def reproduce_featuregan(
+    *,
+    data: str | Path | None = None,
+    config: str | Path | None = None,
+    profile: str = "full",
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    keep_checkpoints: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train what is missing, resume what was interrupted, and write the tables and the plot.
+
+    Args:
+        data: a prepared folder; None: the simulated cohort of the settings.
+        config, profile, overrides: see `papers.settings_of`.
+        out: the study's folder; default runs/featuregan/study, or study-PROFILE.
+        keep_checkpoints: of finished runs; without them a run cannot be lengthened.
+        dry_run: say what would be done.
+        quiet: no progress.
+
+    Returns the folder of the study.
+    """
+    settings = settings_of("unet", config, profile, overrides)
+    folder = Path(out or Path("runs") / "featuregan" / ("study" if profile == "full" else f"study-{profile}"))
+    if dry_run and data is None and not is_simulated(settings):
+        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
+        return folder
+    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
+    options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
+    work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
+    if not quiet:
+        click.echo(f"data: {prepared.manifest.origin}", err=True)
+    take(_steps(work), dry_run, quiet)
+    if not dry_run:
+        _write_tables(work)
+    return folder
+
+
+def _steps(work: Study) -> list[Step]:
+    """What is to be done, whether it is, and how, in order."""
+    sweep = work.settings.sweep
+    steps: list[Step] = [
+        ("U-Net", partial(is_done, work.unet, "unet", work.options, work.prepared), partial(_train_unet, work)),
+        ("features", partial(_is_noted, work, "features", _extraction), partial(_extract, work)),
+    ]
+    steps += [
+        (TASKS["acgan"].title({"width": width}), partial(_is_gan_done, work, width), partial(_train_gan, work, width))
+        for width in sweep.widths
+    ]
+    steps.append(("synthetic features", partial(_is_noted, work, "synthetic", _synthesis), partial(_generate, work)))
+    steps += [
+        (
+            f"classifier with {count} synthetic features, {repeat + 1} of {sweep.repeats}",
+            partial(_is_classified, work, count, repeat),
+            partial(_classify, work, count, repeat),
+        )
+        for count in sweep.counts
+        for repeat in range(sweep.repeats)
+    ]
+    return steps
+
+
+def _train(work: Study, model: str, folder: Path, data: Path, overrides: Sequence[str] = (), **target: Any) -> None:
+    options = work.options | {"overrides": (*work.options["overrides"], *overrides)}
+    more = {"data": data, "run_dir": folder, "resume": (folder / "run.json").is_file(), "quiet": work.quiet}
+    train(model, **target, **more, **options)
+    if not work.keep_checkpoints:
+        remove(folder / "checkpoints")
+
+
+def _train_unet(work: Study) -> None:
+    _train(work, "unet", work.unet, work.prepared.folder)
+
+
+# ---- features on disk, and a note of what they were made of ---------------------------------------------------------
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _extraction(work: Study) -> dict[str, Any]:
+    return {"unet": _hash(work.unet / NETWORK), **work.settings.features.model_dump(mode="json")}
+
+
+def _synthesis(work: Study) -> dict[str, Any]:
+    run, own = work.acgan(work.settings.sweep.width), work.settings.acgan
+    return {
+        "generator": _hash(run / GENERATOR),
+        "critic": _hash(run / CRITIC),
+        "features": work.features.hash,
+        "samples": own.samples,
+        "seed": own.seed,
+    }
+
+
+def _is_noted(work: Study, name: str, wanted) -> bool:
+    note = work.folder / f"{name}.json"
+    if not (note.is_file() and (work.folder / name / "manifest.json").is_file()):
+        return False
+    return json.loads(note.read_text(encoding="utf-8")) == wanted(work)
+
+
+def _begin(work: Study, name: str, wanted: dict[str, Any]) -> Path:
+    """The folder of features to write; what was made of something else is removed, what was begun goes on."""
+    note, folder = work.folder / f"{name}.json", work.folder / name
+    if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != wanted:
+        remove(folder)
+    write_text(note, json.dumps(wanted))
+    return folder
+
+
+def _extract(work: Study) -> None:
+    folder, own = _begin(work, "features", _extraction(work)), work.settings.features
+    extract_features(work.unet, folder, block=own.block, dtype=own.dtype, quiet=work.quiet)
+
+
+def _generate(work: Study) -> None:
+    folder = _begin(work, "synthetic", _synthesis(work))
+    own = work.settings.acgan
+    run = work.acgan(work.settings.sweep.width)
+    generate_features(run, folder, count=own.samples, seed=own.seed, quiet=work.quiet)
+
+
+# ---- AC-GANs and classifiers ----------------------------------------------------------------------------------------
+
+
+def _is_gan_done(work: Study, width: int) -> bool:
+    if not (work.folder / "features" / "manifest.json").is_file():
+        return False
+    return is_done(work.acgan(width), "acgan", work.options, work.features)
+
+
+def _train_gan(work: Study, width: int) -> None:
+    _train(work, "acgan", work.acgan(width), work.features.folder, width=width)
+
+
+def _words(work: Study, count: int) -> dict[str, Any]:
+    """A classifier's words of the command line."""
+    return {"synthetic": work.synthetic, "count": count} if count else {}
+
+
+def _is_classified(work: Study, count: int, repeat: int) -> bool:
+    folder = work.classifier(count, repeat)
+    if not ((folder / "run.json").is_file() and (work.synthetic / "manifest.json").is_file()):
+        return False
+    options = work.options | {"overrides": (*work.options["overrides"], _seed(work, repeat))}
+    known = open_run(folder, finished=False).target == TASKS["feature-classifier"].target(**_words(work, count))
+    return known and is_done(folder, "feature-classifier", options, work.features)
+
+
+def _classify(work: Study, count: int, repeat: int) -> None:
+    folder, words = work.classifier(count, repeat), _words(work, count)
+    asked = TASKS["feature-classifier"].target(**words)
+    if (folder / "run.json").is_file() and open_run(folder, finished=False).target != asked:
+        remove(folder)  # of synthetic features that have been made anew
+    _train(work, "feature-classifier", folder, work.features.folder, [_seed(work, repeat)], **words)
+
+
+def _seed(work: Study, repeat: int) -> str:
+    return f"feature_classifier.seed={work.seed(repeat)}"
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+
+
+def _write_tables(work: Study) -> None:
+    settings, origin, sweep = work.settings, work.prepared.manifest.origin, work.settings.sweep
+    unet, gans = _metrics(work.unet), [_metrics(work.acgan(width)) for width in sweep.widths]
+    points = []
+    for count in sweep.counts:
+        runs = [_metrics(work.classifier(count, repeat))["network"] for repeat in range(sweep.repeats)]
+        points.append(Point(count, {name: [run[name] for run in runs] for name in study.MEASURES}))
+    baseline = _metrics(work.classifier(0, 0))
+    held_out = " and ".join(f"{number} {name}" for name, number in baseline["held_out"].items())
+    notes = [
+        f"Mean of {sweep.repeats} trainings and its {100 * sweep.confidence:.0f} % interval, which says how far "
+        f"trainings differ, not how far patients do; on {held_out} real slices of held-out patients. Added are "
+        f"features of the AC-GAN of width {sweep.width} whose class its discriminator tells right"
+        + {"both": "", "positive": f", of {settings.study.positive}", "negative": f", of {settings.study.negative}"}[
+            settings.feature_classifier.added
+        ]
+        + ". Chance is 0.5 of the balanced accuracy."
+    ]
+    tables = [
+        study.unet_table(unet),
+        study.class_accuracy_table(gans, settings.study),
+        study.sweep_table(points, baseline["linear"], settings.study, sweep.confidence, notes),
+    ]
+    length = (
+        f"U-Net {settings.unet.epochs} epochs (30), weights to begin with: {settings.unet.weights} (of BraTS); AC-GAN "
+        f"{settings.acgan.epochs} (50); slices of {settings.data.size} (240), features of {settings.features.block} "
+        f"{'x'.join(map(str, work.features.shape))} (15x15x1024)"
+    )
+    head = f"# Mehra et al. 2022: the study\n\nOurs on: {origin}\n\n{length}\n\n"
+    write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
+    for table in tables:
+        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
+    content = {
+        "data": origin,
+        "length": length,
+        "unet": unet,
+        "acgan": gans,
+        "linear": baseline["linear"],
+        "sweep": [asdict(point) for point in points],
+    }
+    write_text(work.folder / "results.json", json.dumps(content, indent=1))
+    _draw(work, points)
+    click.echo((work.folder / "tables.md").read_text(encoding="utf-8"))
+
+
+def _draw(work: Study, points: Sequence[Point]) -> None:
+    own, sweep = work.settings.study, work.settings.sweep
+    names = {"class1": own.positive, "class0": own.negative, "balanced": "balanced"}
+    series = {
+        shown: [interval(point.values[name], sweep.confidence) for point in points] for name, shown in names.items()
+    }
+    theirs = {
+        shown: {count: row[place] for count, row in published.TABLE_3.items()}
+        for place, shown in enumerate((own.positive, own.negative))
+    }
+    sweep_plot(
+        work.folder / "sweep.png",
+        [point.count for point in points],
+        series,
+        theirs,
+        ("synthetic features added", "accuracy on real held-out slices"),
+        f"Lines: ours, on {work.prepared.manifest.origin}; circles: Mehra et al., Table 3, on REMBRANDT",
+    )
+    pictures = {f"figure10_{width}.png": work.acgan(width) / "figure10.png" for width in sweep.widths}
+    for name, source in {"figure9.png": work.acgan(sweep.width) / "figure9.png", **pictures}.items():
+        with written_aside(work.folder / name) as aside:
+            shutil.copyfile(source, aside)

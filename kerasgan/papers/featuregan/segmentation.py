@@ -1,0 +1,321 @@
+"""The U-Net whose blocks are the features of Mehra et al. (3.1, 4.1), fine-tuned to segment the tumour.
+
+Where to read: unet.py (the network), tensorlayer.py (its published weights), losses.py (eq. 3), this module (a run);
+numbers: the section `unet` of configs/featuregan.yaml. arXiv 2209.14097.
+
+Command:   kerasgan train unet --set unet.weights=u_net.npz --data prepared/
+Published: soft Dice loss, hard Dice and IoU of training and validation (Table 2), of which the available text has two
+values, 0.74 and 0.79, without the names of their rows.
+
+Deviations: the published weights (u-net-brain-tumor, trained on BraTS) cannot be shipped, so without a file of weights
+training begins from random numbers; intensities are scaled to their percentiles per volume before the z-score.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasgan.data import pipeline
+from kerasgan.data.modalities import DISPLAY
+from kerasgan.data.prepare import Prepared
+from kerasgan.data.warping import Augmentation, augment
+from kerasgan.files import write_text, written_aside
+from kerasgan.gan import checkpoint
+from kerasgan.gan.callbacks import Every, History, Progress
+from kerasgan.gan.checkpoint import Position
+from kerasgan.gan.supervised import SupervisedModel
+from kerasgan.metrics.overlap import hard_dice, iou
+from kerasgan.papers.featuregan import losses, published
+from kerasgan.papers.featuregan.settings import AugmentationSettings, FeatureganSettings, UnetSettings
+from kerasgan.papers.featuregan.slices import Slices, unit
+from kerasgan.papers.featuregan.standardisation import Standard
+from kerasgan.papers.featuregan.unet import unet
+from kerasgan.papers.featuregan.weights import load_weights
+from kerasgan.report.page import read_history
+from kerasgan.report.segmentation import SegmentedSlice, segmentation_grid
+from kerasgan.report.tables import markdown
+
+NETWORK, STANDARD = "unet.keras", "standard.json"  # what a run leaves: the network, the z-score of its input
+LOSSES = {"soft_dice": losses.soft_dice, "squared_soft_dice": losses.squared_soft_dice}
+MEASURES = ("loss", "dice", "iou")
+SAMPLES = 4
+PUBLISHED_SIZE = 240  # pixels, for which Table 1 gives the elastic distortion
+
+
+class UnetTask:
+    """Trains the U-Net on every slice of the training patients, with the augmentation of Table 1."""
+
+    name: ClassVar = ""
+    monitor: ClassVar = "validation_iou"
+    panels: ClassVar = {
+        "soft Dice loss": ["loss", "validation_loss"],
+        "hard Dice": ["dice", "validation_dice"],
+        "intersection over union": ["iou", "validation_iou"],
+    }
+    pictures: ClassVar = {"Held-out slices: true and predicted tumour": "figure7.png"}
+
+    @staticmethod
+    def target() -> dict[str, Any]:
+        """Nothing but the settings decides what is trained."""
+        return {}
+
+    @staticmethod
+    def run_name(target: dict[str, Any], settings: FeatureganSettings) -> str:
+        """The default name of a run's folder."""
+        return "-".join(settings.study.modalities)
+
+    @staticmethod
+    def title(target: dict[str, Any]) -> str:
+        """What is trained, in words."""
+        return "U-Net"
+
+    def __init__(self, settings: FeatureganSettings, prepared: Prepared, target: dict[str, Any]):
+        self.settings, self.prepared = settings, prepared
+        self.learnt = Slices.of(prepared, settings.study, "train")
+        self.held_out = Slices.of(prepared, settings.study, settings.study.validate_on)
+        self.count = self.learnt.count
+        if self.training.weights != "random":  # a wrong file is found out before there is a run's folder
+            self._load_weights(self.network())
+
+    @property
+    def training(self) -> UnetSettings:
+        return self.settings.unet
+
+    @property
+    def stages(self) -> "tuple[UnetTask]":
+        """A U-Net is trained in one go."""
+        return (self,)
+
+    @property
+    def epochs(self) -> int:
+        return self.training.epochs
+
+    @cached_property
+    def standard(self) -> Standard:
+        """Of the training slices (3.5: of all samples, which would include those that are tested on)."""
+        return self.learnt.measured()
+
+    def describe(self) -> str:
+        """Patients and slices, for the user."""
+        names = ", ".join(DISPLAY[name] for name in self.settings.study.modalities)
+        return (
+            f"{self.prepared.manifest.origin}: {len(self.learnt.visits)} visits, {self.count} {names} slices to learn; "
+            f"{len(self.held_out.visits)} visits, {self.held_out.count} slices held out; "
+            f"weights to begin with: {self.training.weights}"
+        )
+
+    def network(self) -> keras.Model:
+        """A U-Net of the settings, with its first random numbers."""
+        size, own = self.settings.data.size, self.training
+        return unet((size, size), len(self.settings.study.modalities), own.filters, own.kernels)
+
+    def build(self, checkpoints: Path | None = None) -> SupervisedModel:
+        """The compiled model; call it inside the strategy's scope."""
+        keras.utils.set_random_seed(self.training.seed)
+        network = self.network()
+        if self.training.weights != "random":
+            self._load_weights(network)
+        self.model = SupervisedModel(network, objective(self.training.loss), MEASURES)
+        self.model.compile({"network": keras.optimizers.Adam(self.training.learning_rate)}, self.training.jit)
+        return self.model
+
+    def _load_weights(self, network: keras.Model) -> None:
+        load_weights(network, Path(self.training.weights), self.training.first_channels)
+
+    def steps_per_epoch(self, replicas: int = 1) -> int:
+        return pipeline.steps_per_epoch(self.count, self.training.batch_size, replicas > 1)
+
+    def batches(self, position: Position, replicas: int = 1) -> tf.data.Dataset:
+        """Batches of z-scored `image` (b, size, size, channels) and `mask` (b, size, size, 1), float32, 0 or 1."""
+        ranges = augmentation(self.training.augmentation, self.settings.data.size)
+        standard = self.standard  # measured here, not while the graph is traced
+
+        def warp(example, seed):
+            image, mask = augment(unit(example["image"]), example["mask"], seed, ranges)
+            return {"image": image, "mask": mask}
+
+        def finish(batch):
+            return {"image": standard.standardise(batch["image"]), "mask": tf.cast(batch["mask"], tf.float32)}
+
+        return pipeline.training_batches(
+            self.learnt.examples(),
+            self.count,
+            self.training.batch_size,
+            self.training.seed,
+            first_epoch=position.epoch,
+            skip=position.step,
+            drop_remainder=replicas > 1,
+            augment=warp,
+            finish=finish,
+        )
+
+    def callbacks(self, folder: Path, quiet: bool, replicas: int) -> Sequence[keras.callbacks.Callback]:
+        """Validation, sample pictures, history.csv and the progress bar, in this order."""
+        own = self.training
+        columns = [*MEASURES, *(f"validation_{name}" for name in MEASURES)]
+        predict = predictor(self.model.network)
+        shown = {"loss": "loss", "dice": "Dice", "validation_dice": "held out"}
+        return [
+            Every(own.validate_every, own.epochs, lambda epoch: self.validate(predict)),
+            Every(own.sample_every, own.epochs, lambda epoch: self.draw(self._sample(folder, epoch), predict)),
+            History(folder / "history.csv", columns),
+            *([] if quiet else [Progress(own.epochs, self.steps_per_epoch(replicas), shown)]),
+        ]
+
+    def validate(self, predict) -> dict[str, float]:
+        """The measures of an epoch as means over held-out slices."""
+        found = self.measured(predict, self.held_out)
+        return {f"validation_{name}": float(found[name].mean()) for name in MEASURES}
+
+    def measured(self, predict, slices: Slices) -> dict[str, np.ndarray]:
+        """loss, dice and iou of each slice, (n,), and `counts` (n, 3): true, predicted and common pixels."""
+        found: dict[str, list[np.ndarray]] = {name: [] for name in (*MEASURES, "counts")}
+        for image, mask in slices.batches():
+            probability, loss = predict(self.standard.standardise(image), mask)
+            predicted = probability > 0.5
+            found["loss"].append(loss)
+            found["dice"].append(hard_dice(predicted, mask))
+            found["iou"].append(iou(predicted, mask))
+            found["counts"].append(np.stack([each.sum((1, 2)) for each in (mask, predicted, mask & predicted)], axis=1))
+        return {name: np.concatenate(values) for name, values in found.items()}
+
+    def _sample(self, folder: Path, epoch: int) -> Path:
+        return folder / "samples" / f"epoch_{epoch:04d}.png"
+
+    def draw(self, path: Path, predict) -> None:
+        """Held-out slices with the largest tumours of as many patients, as in Figure 7."""
+        rows = []
+        for visit in self.held_out.visits[:: max(1, len(self.held_out.visits) // SAMPLES)][:SAMPLES]:
+            place = int(np.argmax([pixels for _, _, pixels in visit.slices]))
+            own = Slices(self.prepared, [visit], self.held_out.modalities)
+            image, mask = next(own.batches(1, place))
+            probability, _ = predict(self.standard.standardise(image), mask)
+            rows.append(
+                SegmentedSlice(f"slice {visit.slices[place][1]}", 2 * image[0, ..., 0] - 1, mask[0], probability[0])
+            )
+        segmentation_grid(path, rows, f"{self.prepared.manifest.origin}, held out")
+
+    def finish(self, folder: Path) -> str:
+        """Deliver unet.keras, standard.json, metrics.json, quality.md and figure7.png; returns the table."""
+        network = self.network()
+        checkpoint.restore_network(network, folder / "checkpoints" / f"{self.training.keep}.npz", "network/0")
+        with written_aside(folder / NETWORK) as aside:
+            network.save(aside)
+        write_text(folder / STANDARD, self.standard.model_dump_json())
+        predict = predictor(network)
+        self.draw(folder / "figure7.png", predict)
+        held_out = self.measured(predict, self.held_out)
+        history = read_history(folder / "history.csv")
+        best = {
+            subset: {name: _best(name, history[f"{prefix}{name}"]) for name in MEASURES}
+            for subset, prefix in (("training", ""), ("held_out", "validation_"))
+        }
+        patients = by_patient(held_out["counts"], self.held_out.patients)
+        delivered = {name: float(held_out[name].mean()) for name in MEASURES}
+        with_tumour = held_out["counts"][:, 0] > 0
+        metrics = {
+            "data": self.prepared.manifest.origin,
+            "best": best,
+            "delivered": delivered,
+            "slices_with_tumour": {name: float(held_out[name][with_tumour].mean()) for name in MEASURES},
+            "patients": {name: [float(each.mean()), float(each.std())] for name, each in patients.items()},
+        }
+        write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
+        table = quality_table(metrics, len(next(iter(patients.values()))))
+        write_text(folder / "quality.md", f"Data: {self.prepared.manifest.origin}\n\n{table}\n")
+        return table
+
+
+def quality_table(metrics: dict[str, Any], patients: int) -> str:
+    """Table 2: the best epoch of each measure, and the network that is delivered."""
+    names = {"loss": "soft Dice loss", "dice": "hard Dice", "iou": "IoU"}
+    rows = []
+    for name, shown in names.items():
+        whole = metrics["patients"].get(name)
+        rows.append(
+            [
+                shown,
+                *(f"{metrics['best'][subset][name]:.3f}" for subset in ("training", "held_out")),
+                f"{metrics['delivered'][name]:.3f}",
+                f"{metrics['slices_with_tumour'][name]:.3f}",
+                f"{whole[0]:.3f} ({whole[1]:.3f})" if whole else "–",
+            ]
+        )
+    header = ["measure", "best, training", "best, held out", "delivered", "slices with tumour", "per patient (SD)"]
+    values = " and ".join(map(str, published.TABLE_2))
+    return (
+        f"{markdown(header, rows)}\n\nBest epochs of each measure, the delivered network on held-out slices, on those "
+        f"with tumour, and on the {patients} held-out patients as volumes. A slice without tumour counts 1 where none "
+        f"is predicted, else 0. Mehra et al., Table 2: {values} survive in the text without the names of their rows."
+    )
+
+
+def objective(loss: str):
+    """The loss, hard Dice and IoU of a batch, for a `SupervisedModel`."""
+
+    def of(network, batch):
+        probability, mask = network(batch["image"], training=True), batch["mask"]
+        predicted = tf.cast(probability > 0.5, tf.float32)
+        common, union = (tf.reduce_sum(each, (1, 2, 3)) for each in (predicted * mask, tf.maximum(predicted, mask)))
+        empty = tf.cast(union == 0, tf.float32)  # as in `metrics.overlap`, 0 / 0 is right
+        return {
+            "loss": LOSSES[loss](probability, mask),
+            "dice": tf.reduce_mean((2 * common + empty) / (common + union + empty)),
+            "iou": tf.reduce_mean((common + empty) / (union + empty)),
+        }
+
+    return of
+
+
+def augmentation(table: AugmentationSettings, size: int) -> Augmentation:
+    """Table 1 for slices of `size` pixels: the same distortion as of 240, see `warping.elastic_displacement`."""
+    scale = size / PUBLISHED_SIZE
+    scaled = {"elastic_alpha": table.elastic_alpha * scale**2, "elastic_sigma": table.elastic_sigma * scale}
+    return Augmentation(**table.model_dump() | scaled)
+
+
+def predictor(network: keras.Model):
+    """A function from z-scored images (n, size, size, c) and masks (n, size, size) to probability and soft Dice loss.
+
+    Both float32, (n, size, size) and (n,), in one traced graph of any batch size.
+    """
+    size = network.input_shape[1:]
+
+    def run(image, mask):
+        probability = network(image, training=False)
+        return probability[..., 0], losses.soft_dice_of_each(probability, mask[..., None])
+
+    # The concrete function: TensorFlow warns of many traced functions from one line, and each network needs its own.
+    call = tf.function(run).get_concrete_function(
+        tf.TensorSpec((None, *size), tf.float32), tf.TensorSpec((None, *size[:2]), tf.bool)
+    )
+
+    def predict(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        probability, loss = call(tf.constant(image, tf.float32), tf.constant(mask))
+        return probability.numpy(), loss.numpy()
+
+    return predict
+
+
+def by_patient(counts: np.ndarray, patients: np.ndarray) -> dict[str, np.ndarray]:
+    """Dice and IoU of each patient's volume, from pixels (n, 3) true, predicted and common per slice.
+
+    1 where there is no tumour and none is predicted, as in `metrics.overlap`.
+    """
+    whole = np.stack([counts[patients == name].sum(axis=0) for name in dict.fromkeys(patients)]).astype(float)
+    true, predicted, common = whole.T
+    empty = true + predicted == 0
+    return {
+        "dice": (2 * common + empty) / (true + predicted + empty),
+        "iou": (common + empty) / (true + predicted - common + empty),
+    }
+
+
+def _best(name: str, values: np.ndarray) -> float:
+    return float(np.nanmin(values) if name == "loss" else np.nanmax(values))

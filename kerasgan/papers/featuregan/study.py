@@ -1,0 +1,85 @@
+"""What Mehra et al. report, ours beside it: Table 2, the class accuracies of 4.2.3, Table 3 and the sweep of 4.2.4."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as students_t
+
+from kerasgan.papers.featuregan import published
+from kerasgan.papers.featuregan.settings import StudySettings
+from kerasgan.report.tables import Table
+
+MEASURES = ("class1", "class0", "total", "balanced")  # in the order of Table 3, and ours
+
+
+@dataclass(frozen=True)
+class Point:
+    """The classifier with so many synthetic features: accuracies of each training, by measure."""
+
+    count: int
+    values: Mapping[str, Sequence[float]]
+
+
+def interval(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
+    """Mean, lower and upper bound of Student's interval for the mean of at least two values."""
+    mean, n = float(np.mean(values)), len(values)
+    half = float(students_t.ppf(0.5 + confidence / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+def unet_table(metrics: dict[str, Any]) -> Table:
+    """Table 2, whose values survive without the names of their rows."""
+    names = {"loss": "soft Dice loss", "dice": "hard Dice", "iou": "IoU"}
+    best = metrics["best"]
+    rows = [
+        [shown, f"{best['training'][name]:.3f}", f"{best['held_out'][name]:.3f}", f"{metrics['delivered'][name]:.3f}"]
+        for name, shown in names.items()
+    ]
+    dice, spread = metrics["patients"]["dice"]
+    values = " and ".join(map(str, published.TABLE_2))
+    return Table(
+        "table2",
+        "Table 2: U-Net",
+        ["measure", "best, training", "best, held out", "delivered, held out"],
+        rows,
+        [
+            f"Mehra et al.: {values} survive in the text, without the names of their rows and columns. Ours, of whole "
+            f"held-out patients: hard Dice {dice:.3f} (SD {spread:.3f})."
+        ],
+    )
+
+
+def class_accuracy_table(runs: Sequence[dict[str, Any]], study: StudySettings) -> Table:
+    """Section 4.2.3: generated features whose class the discriminator tells right, by width."""
+    rows = [
+        [
+            str(run["width"]),
+            str(run["samples"]),
+            f"{run['class_accuracy']:.3f}",
+            *(f"{run['by_class'][name]:.3f}" for name in study.classes[::-1]),
+            str(published.CLASS_ACCURACY.get(run["width"], "–")),
+        ]
+        for run in runs
+    ]
+    header = ["ngf = ndf", "generated", "class accuracy", *study.classes[::-1], "Mehra et al., of 4800"]
+    note = "Whether D tells the class that G was asked for. It rates features, not how well they help."
+    return Table("class_accuracy", "Section 4.2.3: class accuracy of generated features", header, rows, [note])
+
+
+def sweep_table(
+    points: Sequence[Point], linear: Mapping[str, float], study: StudySettings, confidence: float, notes: Sequence[str]
+) -> Table:
+    """Table 3 and section 4.2.4: accuracies on real held-out slices by the number of synthetic features."""
+    rows = [["linear, down-sampled", "0", *(f"{linear[name]:.3f}" for name in MEASURES), "HGG always"]]
+    for point in points:
+        cells = []
+        for name in MEASURES:
+            mean, low, high = interval(point.values[name], confidence)
+            cells.append(f"{mean:.3f} [{low:.3f}, {high:.3f}]")
+        known = published.TABLE_3.get(point.count)
+        theirs = " / ".join(map(str, known)) if known else "–"
+        rows.append(["classifier", str(point.count), *cells, theirs])
+    header = ["", "synthetic", study.positive, study.negative, "total", "balanced", "Mehra et al.: HGG / LGG / total"]
+    return Table("table3", "Table 3: accuracy with synthetic features", header, rows, notes)

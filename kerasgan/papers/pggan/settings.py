@@ -1,0 +1,117 @@
+"""The settings of configs/pggan.yaml: types, units, ranges."""
+
+from typing import Annotated
+
+from pydantic import Field, Strict, model_validator
+
+from kerasgan.data.settings import Modality, PhantomSettings, SliceSettings, SplitSettings
+from kerasgan.gan.settings import Count, Decay, Rate, TrainingSettings
+from kerasgan.settings import Section
+
+START = 4  # pixels of the first stage (stated, 3.1)
+Counts = Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)]
+
+
+class StudySettings(Section):
+    """On whom, and what the two classes are: sections 3.1 and 4.1."""
+
+    modality: Modality
+    partition: Count  # which of split.partitions
+    label: str  # the column that holds the class
+    negative: str  # its value for class 0
+    positive: str  # its value for class 1
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "StudySettings":
+        if self.negative == self.positive:
+            raise ValueError("negative and positive must differ")
+        return self
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """Values of the label column: class 0, class 1."""
+        return self.negative, self.positive
+
+
+class NetworkSettings(Section):
+    """Karras et al. 2018, appendix A."""
+
+    latent: Count  # numbers of noise
+    base: Count  # of the channels, see `networks.Architecture.channels`
+    maximum: Count  # of the channels
+    scale: Rate  # of the channels
+    slope: Annotated[float, Field(ge=0, le=1)]  # of LeakyReLU
+    class_from: int | None  # pixels from which on the networks take the class; null: never
+
+
+class ProgressiveTraining(TrainingSettings):
+    """Section 3.1."""
+
+    learning_rate: Rate
+    beta_1: Decay
+    beta_2: Decay
+    epsilon: Rate  # of Adam
+    steps: Count  # of the generator, of all stages together
+    steps_per_epoch: Count  # of the generator
+    fade: Annotated[float, Field(ge=0, lt=1)]  # share of a stage's steps in which it fades in
+    critic_steps: Count  # for one of the generator
+    flip_every: Annotated[int, Field(ge=0)]  # critic steps; 0 is never
+    penalty_weight: Annotated[float, Field(ge=0)]  # lambda
+    drift: Annotated[float, Field(ge=0)]
+    average: Decay  # of the generator's running average, which is delivered; 0 is off
+    validate_every: Count  # epochs
+    sample_every: Count  # epochs
+
+
+class DcganSettings(Section):
+    """The DCGAN of Table 1; what is not here is as in configs/brainmr.yaml."""
+
+    filters: Counts  # from the smallest map on
+    batch_size: Count
+    steps: Count  # of the generator
+    steps_per_epoch: Count
+
+
+class GanTrainSettings(Section):
+    """GAN-train, section 4.1."""
+
+    images: Count  # generated per class
+    repeats: Count  # sets of generated images, from seeds of their own
+    backbone: str  # whose features: vgg16, vgg16:FILE, vgg16:random, or encoder, the package's own
+    encoder_epochs: Count  # of that
+    penalty: Rate  # C of the support vector machine
+    bootstrap: Count  # samples of patients
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class PgganSettings(Section):
+    """All of configs/pggan.yaml."""
+
+    data: SliceSettings
+    split: SplitSettings
+    study: StudySettings
+    network: NetworkSettings
+    pggan: ProgressiveTraining
+    dcgan: DcganSettings
+    gan_train: GanTrainSettings
+    phantom: PhantomSettings
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PgganSettings":
+        size, told = self.data.size, self.network.class_from
+        for name, pixels in (("data.size", size), ("network.class_from", told)):
+            if pixels is not None and (pixels < START or pixels & (pixels - 1)):
+                raise ValueError(f"{name} must be a power of two from {START} on, as images grow by doubling")
+        if told is not None and told > size:
+            raise ValueError(f"network.class_from must be at most data.size, {size}, or null for images of no class")
+        if self.pggan.steps // self.pggan.steps_per_epoch < len(self.resolutions):
+            raise ValueError(f"pggan.steps must make an epoch for each of {len(self.resolutions)} resolutions at least")
+        if self.study.partition > self.split.partitions:
+            raise ValueError(f"study.partition must be one of split.partitions: 1 to {self.split.partitions}")
+        return self
+
+    @property
+    def resolutions(self) -> list[int]:
+        """Pixels of the stages: 4, 8, ... to `data.size`."""
+        return [START * 2**level for level in range((self.data.size // START).bit_length())]
