@@ -122,6 +122,33 @@ AGGRGAN = (
 )
 
 
+FEATUREGAN = (
+    "data.size=32",
+    "data.slice_range=[0.3,0.7]",
+    "unet.filters=[4,4,6,8,8]",
+    "unet.kernels=he_normal",
+    "unet.learning_rate=0.003",
+    "unet.epochs=2",
+    "unet.batch_size=8",
+    "features.block=encoder4",
+    "features.batch_size=8",
+    "acgan.latent=6",
+    "acgan.epochs=2",
+    "acgan.batch_size=8",
+    "acgan.samples=40",
+    "acgan.validate_every=1",
+    "acgan.sample_every=2",
+    "feature_classifier.filters=[4,4]",
+    "feature_classifier.dense=8",
+    "feature_classifier.epochs=2",
+    "feature_classifier.batch_size=8",
+    "sweep.widths=[4,6]",
+    "sweep.width=6",
+    "sweep.counts=[0,4]",
+    "sweep.repeats=2",
+)
+
+
 @pytest.fixture(scope="session")
 def small_overrides() -> tuple[str, ...]:
     """Overrides that make configs/pairwise.yaml fit the tiny cohort."""
@@ -182,6 +209,39 @@ def classes_folder(cohort_csv, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("classes") / "prepared"
     experiment.prepare(cohort_csv, folder, model="dcgan1", overrides=AGGRGAN, quiet=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def featuregan_overrides() -> tuple[str, ...]:
+    """Overrides that make configs/featuregan.yaml fit the tiny cohort."""
+    return FEATUREGAN
+
+
+@pytest.fixture(scope="session")
+def graded_folder(cohort_csv, tmp_path_factory) -> Path:
+    """`brats_folder`, prepared as configs/featuregan.yaml says, but at 32x32. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("graded") / "prepared"
+    experiment.prepare(cohort_csv, folder, model="unet", overrides=FEATUREGAN, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unet_run(graded_folder, tmp_path_factory) -> Path:
+    """A finished run of the U-Net on `graded_folder`. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("unet") / "flair"
+    return experiment.train("unet", data=graded_folder, overrides=FEATUREGAN, run_dir=folder, quiet=True)
+
+
+@pytest.fixture(scope="session")
+def features_folder(unet_run, tmp_path_factory) -> Path:
+    """The features of `unet_run`, 4x4x8 of each slice. Not to be written to."""
+    from kerasgan import experiment
+
+    return experiment.extract_features(unet_run, tmp_path_factory.mktemp("features") / "store", quiet=True).folder
 
 
 @pytest.fixture(scope="session")

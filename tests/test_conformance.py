@@ -13,6 +13,7 @@ from kerasgan.experiment.training import TASKS
 from kerasgan.gan import checkpoint
 from kerasgan.gan.checkpoint import Position
 from kerasgan.papers import MODELS, settings_of
+from kerasgan.papers.featuregan.store import open_features
 from kerasgan.settings import configs_folder
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +28,9 @@ TARGETS = {
     "wgandiv": {"category": "wildtype"},
     "lsgan": {"category": "flair"},
     "infogan": {"category": "mutant"},
+    "unet": {},
+    "acgan": {"width": 4},
+    "feature-classifier": {"synthetic": None, "synthetic_hash": None, "count": None},
 }
 
 
@@ -35,24 +39,33 @@ def model(request):
     return request.param
 
 
-# By configuration: the fixtures with a prepared folder and with overrides that fit it.
+# The fixtures with a folder of what a model learns from, by configuration and `Card.data`; and with overrides that fit.
 DATA = {
-    "pairwise": ("prepared_folder", "small_overrides"),
-    "brainmr": ("sagittal_folder", "brainmr_overrides"),
-    "aggrgan": ("classes_folder", "aggrgan_overrides"),
+    ("pairwise", "slices"): "prepared_folder",
+    ("brainmr", "slices"): "sagittal_folder",
+    ("aggrgan", "slices"): "classes_folder",
+    ("featuregan", "slices"): "graded_folder",
+    ("featuregan", "features"): "features_folder",
+}
+OVERRIDES = {
+    "pairwise": "small_overrides",
+    "brainmr": "brainmr_overrides",
+    "aggrgan": "aggrgan_overrides",
+    "featuregan": "featuregan_overrides",
 }
 
 
 @pytest.fixture
 def overrides(model, request):
-    return request.getfixturevalue(DATA[MODELS[model].config][1])
+    return request.getfixturevalue(OVERRIDES[MODELS[model].config])
 
 
 @pytest.fixture
 def task(model, overrides, request):
-    settings = settings_of(model, overrides=overrides)
-    folder = request.getfixturevalue(DATA[MODELS[model].config][0])
-    return TASKS[model](settings, open_prepared(folder, settings.data), TARGETS[model])
+    settings, card = settings_of(model, overrides=overrides), MODELS[model]
+    folder = request.getfixturevalue(DATA[card.config, card.data])
+    data = open_features(folder) if card.data == "features" else open_prepared(folder, settings.data)
+    return TASKS[model](settings, data, TARGETS[model])
 
 
 @pytest.fixture
@@ -84,7 +97,7 @@ def test_it_has_a_command_a_readme_row_and_tests(model):
     for part in (card.doi, card.module.replace(".", "/"), f"configs/{card.config}.yaml", card.command):
         assert part in row
     paper = card.module.split(".")[2]
-    assert list((ROOT / "tests" / "papers" / paper).glob(f"test_*{model}*.py"))
+    assert list((ROOT / "tests" / "papers" / paper).glob(f"test_*{model.replace('-', '_')}*.py"))
     assert f"`{model}`" in (ROOT / "CHANGELOG.md").read_text()
 
 

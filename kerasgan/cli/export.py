@@ -15,10 +15,13 @@ import click
     help="The folder that the server is given.",
 )
 @click.option(
+    "--stage", type=int, help="Pixels of a stage of a growing model (pggan), such as 64; default the last."
+)
+@click.option(
     "--warmup/--no-warmup", default=None, help="Warm-up requests; default: if kerasgan[serving] is installed."
 )
-def export(run, to, warmup) -> None:
-    """Export each generator of a run, or of a group of runs, as the next version of a SavedModel.
+def export(run, to, stage, warmup) -> None:
+    """Export what a run has to serve, or of a group of runs, as the next version of a SavedModel.
 
     Writes models.config, and a README with the commands to serve it, too.
 
@@ -26,9 +29,10 @@ def export(run, to, warmup) -> None:
     Example:
         kerasgan export runs/pairwise/t1-t1e --to saved_models/
         kerasgan export runs/wgan/t1-128 --to saved_models/
+        kerasgan export runs/pggan/t1-256 --stage 128
     """
     from kerasgan import experiment
 
-    for version in experiment.export(run, to, warmup=warmup):
+    for version in experiment.export(run, to, stage=stage, warmup=warmup):
         hint = warmup is None and not (version / "assets.extra").is_dir()
         click.echo(f"{version}{' (without warm-up requests: pip install kerasgan[serving])' if hint else ''}")

@@ -10,10 +10,11 @@ from kerasgan.cli import options
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
 @click.option("--count", type=click.IntRange(min=1), default=500, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same images.")
+@click.option("--class", "category", help="Of a model that is told the class (pggan), such as abnormal.")
 @options.image_format
 @options.quiet
-def generate(run, out, count, seed, kind, bits, quiet) -> None:
-    """Make images with the generator of the finished run RUN (dcgan, wgan, dcgan1, dcgan2, wgandiv, lsgan, infogan).
+def generate(run, out, count, seed, category, kind, bits, quiet) -> None:
+    """Make images with the generator of the finished run RUN, of any model that makes them from noise.
 
     images.json beside them says which run, seed and training data they come from.
 
@@ -21,7 +22,9 @@ def generate(run, out, count, seed, kind, bits, quiet) -> None:
     Example:
         kerasgan generate runs/wgan/t1-128 --count 500 --seed 3 --out synthetic/
         kerasgan generate runs/wgan/t1-128 --count 100 --out slices/ --format nifti
+        kerasgan generate runs/pggan/t1-256 --class abnormal --count 500 --out abnormal/
     """
     from kerasgan import experiment
 
-    click.echo(experiment.generate(run, out, count=count, seed=seed, kind=kind, bits=bits, quiet=quiet))
+    more = {"category": category, "kind": kind, "bits": bits, "quiet": quiet}
+    click.echo(experiment.generate(run, out, count=count, seed=seed, **more))

@@ -21,6 +21,7 @@ def reproduce() -> None:
         kerasgan reproduce brainmr --profile smoke
         kerasgan reproduce aggrgan --profile smoke
         kerasgan reproduce featuregan --profile smoke
+        kerasgan reproduce pggan --profile smoke
     """
 
 
@@ -142,3 +143,16 @@ def featuregan(**chosen) -> None:
         kerasgan reproduce featuregan --data prepared/ --set unet.weights=u_net.npz
     """
     _run("reproduce_featuregan", **chosen)
+
+
+@reproduce.command(short_help="Table 1 of Alam et al.")
+@_study("pggan", {"full": "the paper's numbers, for a day of a GPU", "smoke": "minutes on a processor"})
+def pggan(**chosen) -> None:
+    """Alam et al.: PGGAN and DCGAN of two classes, judged by GAN-train beside real images.
+
+    \b
+    Example:
+        kerasgan reproduce pggan --profile smoke
+        kerasgan reproduce pggan --data prepared/ --set gan_train.backbone=vgg16:weights.h5
+    """
+    _run("reproduce_pggan", **chosen)

@@ -27,6 +27,7 @@ from kerasgan.experiment.studies.aggrgan import reproduce_aggrgan
 from kerasgan.experiment.studies.brainmr import reproduce_brainmr
 from kerasgan.experiment.studies.featuregan import reproduce_featuregan
 from kerasgan.experiment.studies.pairwise import reproduce_pairwise
+from kerasgan.experiment.studies.pggan import reproduce_pggan
 from kerasgan.experiment.training import train
 from kerasgan.experiment.translation import fill_missing, translate, translate_folder
 from kerasgan.experiment.turing import turing, turing_report
@@ -53,6 +54,7 @@ __all__ = [
     "reproduce_brainmr",
     "reproduce_featuregan",
     "reproduce_pairwise",
+    "reproduce_pggan",
     "simulate_cohort",
     "train",
     "train_image_encoder",

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kerasgan.errors import UserError
 from kerasgan.experiment.features import makers_of
-from kerasgan.experiment.generation import GENERATOR, generator_of, load_network
+from kerasgan.experiment.generation import GENERATOR, classes_of, generator_of, load_network
 from kerasgan.experiment.runs import Run
 from kerasgan.papers.featuregan.classification import CLASSIFIER as FEATURE_CLASSIFIER
 from kerasgan.papers.featuregan.feature_classifier import probability
@@ -17,11 +17,12 @@ from kerasgan.papers.featuregan.segmentation import NETWORK as UNET
 from kerasgan.papers.featuregan.segmentation import STANDARD
 from kerasgan.papers.featuregan.standardisation import Standard
 from kerasgan.papers.featuregan.store import open_features
+from kerasgan.papers.pggan.training import STAGES
 
 
 @dataclass(frozen=True)
 class Taken:
-    """An input: numbers of a shape, without the batch's axis."""
+    """An input: numbers of a shape, without the batch's axis. (TensorFlow forbids names that are words of Python's.)"""
 
     name: str
     shape: tuple[int, ...]
@@ -41,8 +42,15 @@ class Endpoint:
     call: Callable[..., tf.Tensor] = field(compare=False)
 
 
-def endpoints_of(run: Run) -> list[Endpoint]:
-    """What a finished run has to serve; nothing is a `UserError`."""
+def endpoints_of(run: Run, stage: int | None = None) -> list[Endpoint]:
+    """What a finished run has to serve; nothing is a `UserError`.
+
+    `stage`: the pixels of a stage of a growing model (pggan); None: the last one, or of any other model.
+    """
+    if run.model == "pggan":
+        return [_pggan(run, stage or run.settings.data.size)]
+    if stage:
+        raise UserError(f"{run.folder} is a run of {run.model}, which has no stages; leave out --stage {stage}")
     if run.model in _OTHERS:
         return [_OTHERS[run.model](run)]
     found = [
@@ -66,6 +74,28 @@ Input `noise`: float32 (n, {latent}), standard normal numbers.
 Output `image`: float32 (n, {size}, {size}, 1), clipped to [-1, 1], upright slices, background -1."""
     noise = Taken("noise", (latent,), 0.0)
     return Endpoint(f"{run.model}_{target}", [noise], "image", about, [generator], _clipped(generator))
+
+
+def _pggan(run: Run, stage: int) -> Endpoint:
+    if stage not in run.settings.resolutions:
+        stages = ", ".join(map(str, run.settings.resolutions))
+        raise UserError(f"{run.folder} has the stages {stages}, not {stage}; give one of them")
+    generator = load_network(run.folder / STAGES / f"{stage:04}.keras")
+    (_, latent), classes = generator.inputs[0].shape, classes_of(run)
+    taken, told = [Taken("noise", (latent,), 0.0)], ""
+    if len(generator.inputs) == 2:
+        taken.append(Taken("label", (), 0, tf.int32))
+        told = "\nInput `label`: int32 (n,), " + ", ".join(f"{k} for {name}" for k, name in enumerate(classes)) + "."
+    about = f"""Makes {run.settings.study.modality} images from noise.
+
+Input `noise`: float32 (n, {latent}), uniform in [-1, 1].{told}
+Output `image`: float32 (n, {stage}, {stage}, 1), clipped to [-1, 1], upright slices, background -1."""
+
+    def call(*given: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(generator(given[0] if len(given) == 1 else list(given), training=False), -1.0, 1.0)
+
+    name = f"pggan_{run.settings.study.modality}_{stage}"
+    return Endpoint(name, taken, "image", about, [generator], call)
 
 
 def _translator(run: Run, path: Path) -> Endpoint:
@@ -107,10 +137,10 @@ def _acgan(run: Run) -> Endpoint:
     size = ", ".join(map(str, shape))
     about = f"""Makes features of a U-Net from noise, of a wanted class.
 
-Inputs `noise`: float32 (n, {latent}), standard normal numbers; `class`: int32 (n,), 0 for {study.negative}, 1 for
+Inputs `noise`: float32 (n, {latent}), standard normal numbers; `label`: int32 (n,), 0 for {study.negative}, 1 for
 {study.positive}.
 Output `features`: float32 (n, {size}), in the U-Net's units."""
-    taken = [Taken("noise", (latent,), 0.0), Taken("class", (), 0, tf.int32)]
+    taken = [Taken("noise", (latent,), 0.0), Taken("label", (), 0, tf.int32)]
     name = f"acgan_width_{run.target['width']}"
     return Endpoint(name, taken, "features", about, [makers.generator], makers.restored)
 

@@ -4,12 +4,12 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-import keras
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
+from kerasgan.experiment.generation import load_network
 from kerasgan.experiment.runs import Run, pair_runs
 from kerasgan.files import remove, write_text, written_aside
 from kerasgan.papers.pairwise import enlarging
@@ -61,7 +61,7 @@ def enlarge(
     if lacking := sorted({"-".join(sorted(pair)) for pair in wanted if frozenset(pair) not in runs}):
         raise UserError(f"{group} has no finished run of {', '.join(lacking)}; train it with `kerasgan train pairwise`")
     files = {(m, n): runs[frozenset((m, n))].folder / "generators" / f"{m}_to_{n}.keras" for m, n in wanted}
-    load = cache(lambda path: translator(keras.saving.load_model(path, compile=False, safe_mode=True)))
+    load = cache(lambda path: translator(load_network(path)))
     # BLAS's threads would compete with TensorFlow's.
     with written_aside(out) as aside, threadpool_limits(1, "blas"):
         made = enlarging.enlarge(prepared, plans, {pair: load(path) for pair, path in files.items()}, names, aside)

@@ -19,12 +19,15 @@ WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 _WARMUP_BATCHES = (1, 16)  # the two shapes that clients send most: a slice, and a batch of `translate`
 
 
-def export(run: str | Path, to: str | Path = "saved_models", *, warmup: bool | None = None) -> list[Path]:
+def export(
+    run: str | Path, to: str | Path = "saved_models", *, stage: int | None = None, warmup: bool | None = None
+) -> list[Path]:
     """Export each network that a finished run, or every run of a group, has to serve; returns the version folders.
 
     Args:
         run: the folder of a run, or of a group.
         to: the base folder that the server is given.
+        stage: pixels of the stage of a growing model; None: the last.
         warmup: write warm-up requests (extra `serving`); None: if the extra is installed.
     """
     folder, to = Path(run), Path(to)
@@ -36,7 +39,7 @@ def export(run: str | Path, to: str | Path = "saved_models", *, warmup: bool | N
     versions = [
         _export_one(each, end, to, warmup=available if warmup is None else warmup)
         for each in runs
-        for end in endpoints_of(each)
+        for end in endpoints_of(each, stage)
     ]
     write_text(to / "models.config", models_config(to))
     return versions

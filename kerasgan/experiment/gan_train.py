@@ -118,7 +118,7 @@ def evaluate_gan_train(
 
     def images(sources: Sources, **more: object) -> dict[str, ImageSet]:
         return {
-            name: image_set(source, where=f"{label}={name}" if label else None, **common, **more)
+            name: image_set(source, where=f"{label}={name}" if label else None, category=name, **common, **more)
             for name, source in sources.items()
         }
 

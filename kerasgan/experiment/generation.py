@@ -13,9 +13,10 @@ from kerasgan.data.imagesets import ImageSet, description_of, write_images
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.gan import layers, normalisation, transposed  # noqa: F401 (of which saved generators are made)
-from kerasgan.gan.sampling import streamed
+from kerasgan.gan.sampling import Draw, normal, streamed, uniform
 from kerasgan.papers.aggrgan import infogan  # noqa: F401 (as above)
 from kerasgan.papers.aggrgan.categories import sequence_of
+from kerasgan.papers.pggan import layers as pggan_layers  # noqa: F401 (as above)
 
 GENERATOR = Path("generators") / "generator.keras"
 
@@ -26,28 +27,31 @@ def generate(
     *,
     count: int,
     seed: int = 1,
+    category: str | None = None,
     kind: str = "png",
     bits: int = 8,
     quiet: bool = False,
 ) -> Path:
     """Write `count` images of a finished noise-to-image run into the new folder `out`, which is returned.
 
-    The same seed makes the same images, and the first ones of a larger count are those of a smaller. `kind` is png
-    (8 or 16 `bits`), npz or nifti: see `data.imagesets.write_images`. images.json beside them names run, seed and
+    The same seed makes the same images, and the first ones of a larger count are those of a smaller. `category` is
+    that of a run whose generator is told the class (pggan), and of no other. `kind` is png (8 or 16 `bits`), npz or
+    nifti: see `data.imagesets.write_images`. images.json beside them names run, seed and
     training data, and whose images were learnt.
     """
     opened = open_run(run)
-    generator = generator_of(opened)
+    stream = _streamed(opened, count, seed, category)
 
     def batches() -> Iterator[np.ndarray]:
         with tqdm(total=count, desc="generate", unit="image", disable=quiet) as bar:
-            for batch in streamed(generator, count, seed):
+            for batch in stream:
                 yield batch
                 bar.update(len(batch))
 
     description = {
-        "origin": _origin(opened, seed),
+        "origin": _origin(opened, seed, category),
         "sequence": _sequence(opened),
+        "class": category,
         "model": opened.model,
         "target": opened.target,
         "run": opened.folder.resolve().name,
@@ -59,12 +63,36 @@ def generate(
     return Path(out)
 
 
-def generated(run: str | Path, count: int, seed: int) -> ImageSet:
+def generated(run: str | Path, count: int, seed: int, category: str | None = None) -> ImageSet:
     """`count` images of a finished noise-to-image run, in memory, clipped to [-1, 1] as written images are."""
     opened = open_run(run)
-    images = np.concatenate(list(streamed(generator_of(opened), count, seed)))
+    images = np.concatenate(list(_streamed(opened, count, seed, category)))
     names = tuple(f"image_{number:06d}" for number in range(count))
-    return ImageSet(np.clip(images, -1, 1), names, names, (_sequence(opened),) * count, _origin(opened, seed))
+    return ImageSet(np.clip(images, -1, 1), names, names, (_sequence(opened),) * count, _origin(opened, seed, category))
+
+
+def classes_of(run: Run) -> tuple[str, ...]:
+    """The classes that a run's generator is told, class 0 first; none for most models."""
+    if run.model == "pggan" and run.settings.network.class_from is not None:
+        return run.settings.study.classes
+    return ()
+
+
+def draw_of(run: Run) -> Draw:
+    """How the noise of a run's generator is drawn."""
+    return uniform if run.model == "pggan" else normal
+
+
+def _streamed(run: Run, count: int, seed: int, category: str | None) -> Iterator[np.ndarray]:
+    classes = classes_of(run)
+    if category is not None and not classes:
+        raise UserError(f"{run.folder} is a run of {run.model}, whose generator knows no classes; leave out {category}")
+    if classes and category not in classes:
+        raise UserError(
+            f"{run.folder} generates images of {' or '.join(classes)}; name one of these classes, not {category}"
+        )
+    label = classes.index(category) if classes else None
+    return streamed(generator_of(run), count, seed, draw_of(run), label)
 
 
 def generator_of(run: Run) -> keras.Model:
@@ -83,6 +111,7 @@ def load_network(path: Path) -> keras.Model:
     if not path.is_file():
         raise UserError(f"{path} is missing; restore the file, or train the run anew")
     try:
+        # safe_mode: a .keras file that holds code is refused.
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # archive, JSON, HDF5 and Keras have each their own
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -112,13 +141,15 @@ def _learnt(run: Run) -> dict[str, Any]:
     return study | {"data_hash": run.data_hash, "sequence": run.target.get("sequence") or _sequence(run)}
 
 
-def _origin(run: Run, seed: int) -> str:
-    target = " ".join(str(value) for value in run.target.values())
-    return f"{run.model} {target}, seed {seed}, trained on {run.origin}"
+def _origin(run: Run, seed: int, category: str | None) -> str:
+    words = [run.model, *map(str, run.target.values()), *([category] if category else [])]
+    return f"{' '.join(words)}, seed {seed}, trained on {run.origin}"
 
 
 def _sequence(run: Run) -> str:
     if "category" in run.target:
         return sequence_of(run.target["category"], run.settings.study)
+    if run.model == "pggan":
+        return run.settings.study.modality
     sequence = run.target.get("sequence", "")
     return "" if sequence == "concat" else sequence

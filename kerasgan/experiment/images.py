@@ -5,7 +5,8 @@ from pathlib import Path
 from kerasgan.data.imagesets import ImageSet, drawn_of_visits, read_images, resized, sequences_of, visits_with
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
-from kerasgan.experiment.generation import generated
+from kerasgan.experiment.generation import classes_of, generated
+from kerasgan.experiment.runs import open_run
 
 
 def image_set(
@@ -18,6 +19,7 @@ def image_set(
     size: int | None = None,
     count: int | None = None,
     seed: int = 1,
+    category: str | None = None,
     real: bool = False,
 ) -> ImageSet:
     """The images of a source, real or synthetic.
@@ -32,6 +34,7 @@ def image_set(
         size: pixels to which larger images are shrunk by means of blocks; None: as they are.
         count: how many, drawn by `seed`; None: all there are, and for a run an error.
         seed: of the draw, or of a run's noise.
+        category: of a run whose generator is told the class; others leave it aside.
         real: refuse a run, whose images are synthetic.
     """
     folder = Path(source)
@@ -42,7 +45,7 @@ def image_set(
             )
         if count is None:
             raise UserError(f"{folder} is a run, which makes as many images as asked for; give --count")
-        found = generated(folder, count, seed)
+        found = generated(folder, count, seed, category if classes_of(open_run(folder)) else None)
     elif (folder / "manifest.json").is_file():
         prepared = open_prepared(folder)
         label, _, value = where.partition("=") if where else (None, "", "")

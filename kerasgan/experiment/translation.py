@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import click
-import keras
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from kerasgan.data.indexers import index
 from kerasgan.data.modalities import MODALITIES, canonical
 from kerasgan.data.volumes import read_volume, split_source, write_volume
 from kerasgan.errors import UserError, nearest
+from kerasgan.experiment.generation import load_network
 from kerasgan.experiment.runs import Run, open_run, pair_runs
 from kerasgan.papers.pairwise.quality import translator
 from kerasgan.papers.pairwise.synthesis import slices_with_brain, source_for, translate_volume
@@ -44,8 +44,7 @@ class Translator:
         if not path.is_file():
             have = " and ".join(" to ".join(p.stem.split("_to_")) for p in sorted(path.parent.glob("*.keras")))
             raise UserError(f"{run} translates {have}, not {self.source} to {self.target}")
-        # safe_mode: a .keras file that holds code is refused.
-        self.translate = translator(keras.saving.load_model(path, compile=False, safe_mode=True))
+        self.translate = translator(load_network(path))
 
     def __call__(self, file: str, out: Path, quiet: bool = False) -> None:
         """Translate one volume file into `out`, with the affine and shape of `file`."""

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from toy import numbers, toy
@@ -67,3 +68,21 @@ def test_a_failed_save_keeps_the_last_one(tmp_path, monkeypatch):
         checkpoint.save(path, model.state(), Position(2))
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["latest.npz"]
+
+
+def test_a_network_is_restored_with_its_random_state(tmp_path):
+    def network():
+        x = inputs = keras.Input((3,))
+        x = keras.layers.Dropout(0.5)(keras.layers.Dense(2)(x))
+        return keras.Model(inputs, x)
+
+    learnt, fresh = network(), network()
+    for _ in range(3):
+        learnt(np.ones((1, 3), np.float32), training=True)  # moves the random numbers' state
+    state = {f"player/0/{i:03}": variable for i, variable in enumerate(learnt.variables)}
+    checkpoint.save(tmp_path / "latest.npz", state | {"other/0/000": keras.Variable(1.0)}, Position())
+    checkpoint.restore_network(fresh, tmp_path / "latest.npz", "player/0")
+    for one, two in zip(learnt.variables, fresh.variables, strict=True):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(UserError, match="another network than other/0"):
+        checkpoint.restore_network(fresh, tmp_path / "latest.npz", "other/0")

@@ -27,6 +27,7 @@ from kerasgan.errors import UserError
 from kerasgan.experiment import devices
 from kerasgan.experiment.enlarging import enlarge, is_current
 from kerasgan.experiment.evaluation import study_prediction
+from kerasgan.experiment.generation import load_network
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import open_run, pair_runs
 from kerasgan.experiment.studies.steps import Step, take
@@ -366,7 +367,7 @@ def _draw_figure_7(work: Study, gans: Path, settings) -> None:
         for target in names:
             if target != real:
                 path = runs[frozenset((real, target))].folder / "generators" / f"{real}_to_{target}.keras"
-                translate = translator(keras.saving.load_model(path, compile=False, safe_mode=True))
+                translate = translator(load_network(path))
                 images[DISPLAY[target]] = translate(arrays[real][at : at + 1])[0]
         rows.append((DISPLAY[real], images))
     title = f"Figure 7: {work.prepared.manifest.origin}, a test patient: real in red, the others made from it"

@@ -45,6 +45,10 @@ NETWORK, STANDARD = "unet.keras", "standard.json"  # what a run leaves: the netw
 LOSSES = {"soft_dice": losses.soft_dice, "squared_soft_dice": losses.squared_soft_dice}
 MEASURES = ("loss", "dice", "iou")
 SAMPLES = 4
+BLIND = (
+    "The network predicts no tumour in any held-out slice, where soft Dice has no slope to learn from: begin a new run "
+    "with a lower unet.learning_rate or with weights of a trained U-Net (unet.weights)."
+)
 PUBLISHED_SIZE = 240  # pixels, for which Table 1 gives the elastic distortion
 
 
@@ -223,11 +227,14 @@ class UnetTask:
             "data": self.prepared.manifest.origin,
             "best": best,
             "delivered": delivered,
+            "blind": not bool(held_out["counts"][:, 1].any()),
             "slices_with_tumour": {name: float(held_out[name][with_tumour].mean()) for name in MEASURES},
             "patients": {name: [float(each.mean()), float(each.std())] for name, each in patients.items()},
         }
         write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
         table = quality_table(metrics, len(next(iter(patients.values()))))
+        if not held_out["counts"][:, 1].any():
+            table += f"\n\n{BLIND}"
         write_text(folder / "quality.md", f"Data: {self.prepared.manifest.origin}\n\n{table}\n")
         return table
 

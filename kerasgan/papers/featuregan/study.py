@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import t as students_t
 
 from kerasgan.papers.featuregan import published
+from kerasgan.papers.featuregan.segmentation import BLIND
 from kerasgan.papers.featuregan.settings import StudySettings
 from kerasgan.report.tables import Table
 
@@ -45,6 +46,7 @@ def unet_table(metrics: dict[str, Any]) -> Table:
         ["measure", "best, training", "best, held out", "delivered, held out"],
         rows,
         [
+            *([BLIND] if metrics["blind"] else []),
             f"Mehra et al.: {values} survive in the text, without the names of their rows and columns. Ours, of whole "
             f"held-out patients: hard Dice {dice:.3f} (SD {spread:.3f})."
         ],
