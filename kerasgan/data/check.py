@@ -165,8 +165,15 @@ def _check_visit(visit: Visit, slicing: SliceSettings | None) -> _Read:
             notes += image_notes
         notes += _spacing_notes(name, volume)
     notes += _background_notes(volumes)
-    if slicing and slicing.selection != "range" and visit.segmentation is None:
-        errors.append("there is no segmentation, by which the slices are selected (or set data.selection=range)")
+    if slicing and visit.segmentation is None:
+        if slicing.selection == "range":
+            errors += [
+                problem
+                for volume in list(volumes.values())[:1]
+                for problem in _selection_errors(volume.data, volume.source, slicing)
+            ]
+        else:
+            errors.append("there is no segmentation, by which the slices are selected (or set data.selection=range)")
     findings = [Finding(visit.name, "error", text) for text in errors] + [Finding(visit.name, "note", t) for t in notes]
     return _Read(findings, {name: volume.geometry.orientation for name, volume in volumes.items()})
 
@@ -191,6 +198,7 @@ def _segmentation_errors(volume: Volume, slicing: SliceSettings | None) -> list[
 
 
 def _selection_errors(labels: np.ndarray, source: str, slicing: SliceSettings) -> list[str]:
+    """What keeps slices from being selected by these voxels, of which the selection `range` uses the shape alone."""
     errors = []
     for view in slicing.views:
         if view != "axial" and is_planar(source):

@@ -7,31 +7,20 @@ share, and what this package uses, is tumour = label > 0.
 
 import csv
 import json
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
 
 import numpy as np
 
-from kerasgan.data import images, matlab
+from kerasgan.data import images, matlab, neonatal, rembrandt
 from kerasgan.data.cohort import Cohort, Visit, merge_labels, write_cohort
+from kerasgan.data.layouts import EXPECTED, GRADES, Key, case_folder, cohort_of, files_below, visits_of, volumes_below
 from kerasgan.data.modalities import MODALITIES, SEGMENTATION, canonical, kind_of_file
 from kerasgan.data.volumes import volume_stem
 from kerasgan.errors import UserError, nearest
-
-EXPECTED = {
-    "brats": "a folder per patient with files such as NAME_t1ce.nii.gz or NAME-t1c.nii.gz, as in BraTS 2013 to 2024",
-    "msd": "dataset.json, 4-D files in imagesTr/, labelsTr/, as in Task01 of the Medical Segmentation Decathlon",
-    "tcga": "files such as TCGA-02-0003_1997.06.08_t1Gd.nii.gz, as in the TCIA release of Bakas et al. 2017",
-    "lgg_slices": "a folder per patient and date with 2-D images (TCGA_CS_4941_19960909_11.tif: T1, FLAIR, T1e) and "
-    "masks (..._11_mask.tif), as in the LGG Segmentation set of Buda et al. 2019",
-    "figshare": "MATLAB v7.3 files 1.mat, 2.mat, ... with a struct cjdata, as in the brain tumour set of Cheng et al.",
-    "class_folders": "a folder per class with grey PNG, TIFF or JPEG images of one size, such as glioma/1854.jpg",
-    "phantom": "phantom.json, labels.csv and a folder per patient, as `kerasgan phantom` writes them",
-}
 
 # Names that carry patient and visit: BraTS 2023 and later, and the longitudinal cases of BraTS 2014 and 2015. Every
 # other folder is one patient.
@@ -40,15 +29,12 @@ _VISIT_NAMES = (
     r"(?P<patient>brats_(2013|tcia)_pat\d+)_(?P<visit>\d+)",
 )
 _TCGA = re.compile(r"(?P<patient>TCGA-\w{2}-\w{4})_(?P<visit>\d{4}\.\d{2}\.\d{2})_(?P<rest>.+)", re.IGNORECASE)
-_GRADES = ("HGG", "LGG")
 _LGG_FOLDER = re.compile(r"TCGA_(?P<site>\w{2})_(?P<id>\w{4})_(?P<date>\d{8})")
 _FIGSHARE = re.compile(r"(?P<number>\d+)\.mat", re.IGNORECASE)
 # By which class folders are told from those of patients, whose images must not count as a patient each.
 _TUMOUR_FOLDER = re.compile(r"\D*(glioma|meningioma|pituitary|tumou?r)\D*", re.IGNORECASE)
 _NO_LABELS = ("folder", "case", "tumour_slices", "pre_contrast", "post_contrast")  # of its table: ids, what is there
 _LGG_CHANNELS = ("t1", "flair", "t1e")  # in the order of the colours: pre-contrast, FLAIR, post-contrast
-
-Key = tuple[str, str]  # patient, visit
 
 
 def index(folder: str | Path, layout: str | None = None) -> Cohort:
@@ -95,16 +81,16 @@ def index_brats(folder: Path) -> Cohort:
     """
     found: list[tuple[Key, str, Path]] = []
     grades: dict[Key, dict[str, str]] = {}
-    for path in _volumes(folder):
+    for path in volumes_below(folder):
         kind = kind_of_file(volume_stem(path.name) or "")
         if kind is None:
             continue
-        case = _case_folder(path)
+        case = case_folder(path)
         key = _patient_and_visit(case.name)
         found.append((key, kind, path))
-        grades[key] = {"grade": case.parent.name.upper()} if case.parent.name.upper() in _GRADES else {}
-    visits = (replace(visit, labels=grades[visit.patient, visit.visit]) for visit in _visits(found))
-    return _cohort(visits, f"BraTS folders in {folder.name}", "brats", folder)
+        grades[key] = {"grade": case.parent.name.upper()} if case.parent.name.upper() in GRADES else {}
+    visits = (replace(visit, labels=grades[visit.patient, visit.visit]) for visit in visits_of(found))
+    return cohort_of(visits, f"BraTS folders in {folder.name}", "brats", folder)
 
 
 def index_tcga(folder: Path) -> Cohort:
@@ -126,7 +112,7 @@ def index_tcga(folder: Path) -> Cohort:
         for key, kind, path in found
         if kind != SEGMENTATION or key not in corrected or _is_corrected(path)
     ]
-    return _cohort(_visits(chosen), f"TCGA images in {folder.name}", "tcga", folder)
+    return cohort_of(visits_of(chosen), f"TCGA images in {folder.name}", "tcga", folder)
 
 
 def index_msd(folder: Path) -> Cohort:
@@ -136,12 +122,12 @@ def index_msd(folder: Path) -> Cohort:
     """
     channels = _msd_channels(folder / "dataset.json")
     visits = []
-    for path in _volumes(folder / "imagesTr"):
+    for path in volumes_below(folder / "imagesTr"):
         label = folder / "labelsTr" / path.name
         images = {modality: f"{path}#{channel}" for modality, channel in channels.items()}
         patient = volume_stem(path.name) or ""
         visits.append(Visit(patient, images=images, segmentation=str(label) if label.is_file() else None))
-    return _cohort(visits, f"Medical Segmentation Decathlon in {folder.name}", "msd", folder)
+    return cohort_of(visits, f"Medical Segmentation Decathlon in {folder.name}", "msd", folder)
 
 
 def index_phantom(folder: Path) -> Cohort:
@@ -150,11 +136,13 @@ def index_phantom(folder: Path) -> Cohort:
     missing = [key for key in ("seed", "grid", "patients") if key not in settings]
     if missing:
         raise UserError(f"{folder / 'phantom.json'} lacks {', '.join(missing)}: make the phantom cohort again")
+    neonates = settings.get("head") == "neonate"
     # Cohorts without the setting `tumours` are older and have gliomas only.
-    columns = ("idh", "grade", "tumour") if "tumours" in settings else ("idh", "grade")
-    cohort = merge_labels(index_brats(folder), folder / "labels.csv", columns)
-    origin = "simulated phantom cohort (seed {seed}, grid {grid}, {patients} patients)".format(**settings)
-    return replace(cohort, origin=origin)
+    adult = ("idh", "grade", "tumour") if "tumours" in settings else ("idh", "grade")
+    cohort = merge_labels(index_brats(folder), folder / "labels.csv", ("class",) if neonates else adult)
+    heads = "neonatal heads, " if neonates else ""
+    origin = "simulated phantom cohort ({heads}seed {seed}, grid {grid}, {patients} patients)"
+    return replace(cohort, origin=origin.format(heads=heads, **settings))
 
 
 def index_lgg_slices(folder: Path) -> Cohort:
@@ -183,7 +171,7 @@ def index_lgg_slices(folder: Path) -> Cohort:
         patient = "-".join(("TCGA", match["site"], match["id"]))
         ordered = {name: there[name] for name in MODALITIES if name in there}
         visits.append(Visit(patient, match["date"], ordered, mask, labels.get(path.name, {})))
-    return _cohort(visits, f"TCGA-LGG, 2-D axial slices in {folder.name}", "lgg_slices", folder)
+    return cohort_of(visits, f"TCGA-LGG, 2-D axial slices in {folder.name}", "lgg_slices", folder)
 
 
 def index_figshare(folder: Path) -> Cohort:
@@ -194,14 +182,14 @@ def index_figshare(folder: Path) -> Cohort:
     all three): all count as axial.
     """
     numbered: dict[int, Path] = {}
-    for path in _files(folder):
+    for path in files_below(folder):
         if match := _FIGSHARE.fullmatch(path.name):
             other = numbered.setdefault(int(match["number"]), path)
             if other != path:
                 raise UserError(f"two files of one number, {other} and {path}: expected one each, move one away")
-    folds = next((matlab.read_folds(path) for path in _files(folder) if path.name.lower() == "cvind.mat"), None)
+    folds = next((matlab.read_folds(path) for path in files_below(folder) if path.name.lower() == "cvind.mat"), None)
     visits = [_figshare_visit(number, path, folds) for number, path in sorted(numbered.items())]
-    return _cohort(visits, f"Brain tumour set of Cheng et al. in {folder.name}", "figshare", folder)
+    return cohort_of(visits, f"Brain tumour set of Cheng et al. in {folder.name}", "figshare", folder)
 
 
 def _figshare_visit(number: int, path: Path, folds: Mapping[int, str] | None) -> Visit:
@@ -240,7 +228,7 @@ def index_class_folders(folder: Path) -> Cohort:
         f"2-D images by class in {folder.name} (without patient ids each image counts as a patient: a patient-wise "
         "split is impossible)"
     )
-    return _cohort(visits, origin, "class_folders", folder)
+    return cohort_of(visits, origin, "class_folders", folder)
 
 
 def _check_sizes(paths: Sequence[Path]) -> None:
@@ -271,6 +259,8 @@ INDEXERS: dict[str, Callable[[Path], Cohort]] = {
     "brats": index_brats,
     "msd": index_msd,
     "tcga": index_tcga,
+    "rembrandt": rembrandt.index_rembrandt,
+    "neonatal": neonatal.index_neonatal,
     "lgg_slices": index_lgg_slices,
     "figshare": index_figshare,
     "class_folders": index_class_folders,
@@ -292,13 +282,18 @@ def _fitting(folder: Path) -> Iterator[str]:
     if any(_LGG_FOLDER.fullmatch(path.name) and any(path.glob("*_mask.tif")) for path in folder.iterdir()):
         yield "lgg_slices"
         return
-    names = [path.name for path in _files(folder)]
-    stems = [stem for name in names if (stem := volume_stem(name)) is not None]
-    if any(_TCGA.fullmatch(stem) for stem in stems):
+    paths = list(files_below(folder))
+    stems = {path: stem for path in paths if (stem := volume_stem(path.name)) is not None}
+    others = [path for path, stem in stems.items() if not _TCGA.fullmatch(stem)]
+    if len(others) < len(stems):
         yield "tcga"
-    if any(kind_of_file(stem) for stem in stems if not _TCGA.fullmatch(stem)):
+    if any(map(rembrandt.is_of_a_patient, others)):
+        yield "rembrandt"
+    elif neonatal.fits(folder, others):
+        yield "neonatal"
+    elif any(kind_of_file(stems[path]) for path in others):
         yield "brats"
-    numbered = any(map(_FIGSHARE.fullmatch, names))
+    numbered = any(_FIGSHARE.fullmatch(path.name) for path in paths)
     if numbered:
         yield "figshare"
     if not stems and not numbered and any(map(_is_class_folder, folder.iterdir())):
@@ -317,62 +312,19 @@ def _listing() -> str:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Files below a folder in a fixed order, without hidden ones (macOS archives hold ``._NAME.nii.gz``)."""
-    for root, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield Path(root) / name
-
-
-def _volumes(folder: Path) -> Iterator[Path]:
-    """Volume files below a folder in a fixed order."""
-    return (path for path in _files(folder) if volume_stem(path.name) is not None)
-
-
-def _case_folder(path: Path) -> Path:
-    """The patient's folder of a file, passing over one that merely wraps it (``VSD.Brain...``, ``a_t1.nii/``)."""
-    folder = path.parent
-    wraps = folder.name.startswith("VSD.") or volume_stem(folder.name) is not None
-    return folder.parent if wraps else folder
-
-
 def _patient_and_visit(name: str) -> Key:
     match = next((match for pattern in _VISIT_NAMES if (match := re.fullmatch(pattern, name))), None)
     return (match["patient"], match["visit"]) if match else (name, "")
 
 
 def _tcga_files(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
-    for path in _volumes(folder):
+    for path in volumes_below(folder):
         if match := _TCGA.fullmatch(volume_stem(path.name) or ""):
             yield path, match
 
 
 def _is_corrected(path: Path) -> bool:
     return "manuallycorrected" in path.name.lower()
-
-
-def _visits(found: Iterable[tuple[Key, str, Path]]) -> Iterator[Visit]:
-    """One Visit per patient and visit of the (key, kind, path) found; UserError for two files of one kind."""
-    files: dict[Key, dict[str, Path]] = {}
-    for key, kind, path in found:
-        other = files.setdefault(key, {}).setdefault(kind, path)
-        if other != path:
-            raise UserError(
-                f"two {kind} files for one visit, {other} and {path}: expected one folder per patient and visit with "
-                "one file per modality, move one away"
-            )
-    for (patient, visit), paths in sorted(files.items()):
-        images = {name: str(paths[name]) for name in MODALITIES if name in paths}
-        yield Visit(patient, visit, images, str(paths[SEGMENTATION]) if SEGMENTATION in paths else None)
-
-
-def _cohort(visits: Iterable[Visit], origin: str, layout: str, folder: Path) -> Cohort:
-    cohort = Cohort(tuple(visits), origin)
-    if not cohort.visits:
-        raise UserError(f"{folder} has no images of the layout {layout!r}: expected {EXPECTED[layout]}")
-    return cohort
 
 
 def _msd_channels(path: Path) -> dict[str, int]:

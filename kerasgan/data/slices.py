@@ -63,10 +63,17 @@ def select(segmentation: np.ndarray, view: str, settings: SliceSettings) -> list
     """Indices of a view's slices, ascending.
 
     largest_tumour: those with the largest tumour area, at least `min_gap` apart; every_tumour: all with tumour;
-    range: all between two fractions of the axis. Fewer than asked for is a `UserError`.
+    range: all between two fractions of the axis. Fewer than asked for, and a range that holds less than one of the
+    volume's slices, is a `UserError`.
     """
     count = segmentation.shape[_STACK_AXES[view][0]]
     if settings.selection == "range":
+        low, high = settings.slice_range
+        if (high - low) * count < 1:
+            raise UserError(
+                f"the volume has {count} {view} slice{'s' * (count > 1)}, of which the range {low:g} to {high:g} is "
+                "less than one; widen data.slice_range ([0.0, 1.0] is all), or leave the patient out"
+            )
         first, last = (round(fraction * (count - 1)) for fraction in settings.slice_range)
         return list(range(first, last + 1))
     area = np.count_nonzero(stack(segmentation, view), axis=(1, 2))
@@ -82,6 +89,28 @@ def select(segmentation: np.ndarray, view: str, settings: SliceSettings) -> list
         f"only {len(chosen)} {view} slices with tumour lie {settings.min_gap} apart, {settings.slices_per_view} "
         "wanted; lower data.min_gap or data.slices_per_view, or leave the patient out"
     )
+
+
+def corners(settings: SliceSettings) -> dict[str, tuple[slice, slice]]:
+    """Names and places (rows, columns) of the patches of `size` pixels in a `frame`: its four corners, which overlap.
+
+    One patch without a name, the whole slice, where slices are not cut.
+    """
+    size, frame = settings.size, settings.frame or settings.size
+    if frame == size:
+        return {"": (slice(0, size), slice(0, size))}
+    ends = {"top": slice(0, size), "bottom": slice(frame - size, frame)}
+    sides = {"left": ends["top"], "right": ends["bottom"]}
+    return {f"{end}-{side}": (ends[end], sides[side]) for end in ends for side in sides}
+
+
+def refuse_patches(settings: SliceSettings, purpose: str) -> None:
+    """Slices cut into patches cannot be put together again: a `UserError`."""
+    if len(corners(settings)) > 1:
+        raise UserError(
+            f"slices of {settings.frame} pixels were cut into patches of {settings.size}, from which {purpose} cannot "
+            "be made; prepare the data and train with data.frame=null"
+        )
 
 
 @cache

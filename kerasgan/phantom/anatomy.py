@@ -13,11 +13,12 @@ deformation, other folds and other sizes make each patient's own brain.
 - Deep structures: lateral, third and fourth ventricles, caudate, putamen, pallidum, thalamus, hippocampus, red nucleus
   and substantia nigra, choroid plexus, venous sinuses, larger arteries.
 
-An anatomy is any object with the public members of `Brain`; a neonatal head would be another one.
+An anatomy is any object with the public members of `Brain`; `neonatal_anatomy` has another one.
 """
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy import ndimage
@@ -108,6 +109,8 @@ def caudate(q: np.ndarray) -> np.ndarray:
 class Brain:
     """One patient's brain: sizes and random fields. `draw_brain` makes it; points are (3, n) float32 in mm."""
 
+    cortex: ClassVar[float] = CORTEX
+
     scale: np.ndarray  # (3,) size relative to the atlas
     atrophy: float  # 0 to 1: width of sulci and ventricles
     ventricles: float  # size of the ventricles relative to the atlas
@@ -133,7 +136,7 @@ class Brain:
     def tissues(self, points: np.ndarray, voxel: float) -> Tissues:
         """Fractions (n) of each tissue in voxels `voxel` mm wide at `points`; they sum to 1, and outside all is CSF."""
         p = self._atlas(points)
-        q, meander = _mirror(p), np.stack([m(p) for m in self.meander])
+        q, meander = mirror(p), np.stack([m(p) for m in self.meander])
         fibres = core(q + 1.2 * meander)
         stem = brain_stem(q)
         brain, white = self._cortex(p, q, meander, np.minimum(fibres, stem), voxel)
@@ -143,14 +146,14 @@ class Brain:
         # Pons and midbrain are fibres and nuclei finely mixed.
         white = np.minimum(white + stem_share * (0.75 - white), brain)
         tissue = {"white": white, "grey": brain - white}
-        _place_nuclei(tissue, q, max(voxel, 1.5))
+        self._place_nuclei(tissue, q, max(voxel, 1.5))
         self._place_fluid(tissue, points, q, voxel)
         return tissue
 
     def barrier(self, points: np.ndarray, side: float) -> np.ndarray:
         """How far (mm, n) points lie beyond the falx, seen from the `side` of sign +1 or -1, or below the tentorium."""
         q = points / np.float32(self.scale)[:, None]
-        mirrored = _mirror(q)
+        mirrored = mirror(q)
         fossa = np.minimum(cerebellum(mirrored), np.maximum(brain_stem(mirrored), q[2] + 12))
         return np.maximum(-side * q[0], 0) + 2 * np.maximum(4 - fossa, 0)
 
@@ -166,7 +169,7 @@ class Brain:
     @cached_property
     def _outline(self) -> Table:
         def surface(points: np.ndarray) -> np.ndarray:
-            q = _mirror(self._atlas(points))
+            q = mirror(self._atlas(points))
             upper = union(union(cerebrum(q), temporal_lobe(q), 9), core(q), 8)
             cisterns = np.minimum(ellipsoid(q, (0, -34, -16), (36, 32, 15)), ellipsoid(q, (32, 8, -12), (13, 13, 9)))
             lower = union(union(cerebellum(q), brain_stem(q), 12), cisterns, 4)
@@ -196,18 +199,22 @@ class Brain:
         shallow = 1 - 0.45 * smoothstep((cerebrum(q) - temporal_lobe(q)) / 6)
         opening = (0.1 + 0.3 * self.atrophy) + (0.5 + 0.8 * self.atrophy) * np.exp(-below / 4)
         sheets = []
-        for sulci, bottom in zip(self.sulci, ((15 + 7 * reach) * shallow, (4 - 6 * reach) * shallow), strict=True):
+        for sulci, bottom in zip(self.sulci, self._bottoms(reach, shallow), strict=True):
             end = np.hypot(np.maximum(below - np.clip(bottom, 0, 24), 0), 8 * bare)
             sheets.append((np.hypot(sulci(on_surface), end), opening))
         sheets += self._sylvian(q, meander)
         # The border of cortex and white matter is soft: fibres thin out over about a millimetre.
         soft = 1.5 * voxel + 0.7
         solid = np.minimum(hemispheres, uncovered)
-        brain, white = coverage(solid, voxel), coverage(solid + CORTEX * (1 - bare), soft)
+        brain, white = coverage(solid, voxel), coverage(solid + self.cortex * (1 - bare), soft)
         for distance, half_width in sheets:
             brain *= 1 - sheet_coverage(distance, half_width, voxel)
-            white *= 1 - sheet_coverage(distance, half_width + CORTEX, soft)
+            white *= 1 - sheet_coverage(distance, half_width + self.cortex, soft)
         return brain, np.minimum(white, brain)
+
+    def _bottoms(self, reach: np.ndarray, shallow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How deep (mm) primary and secondary sulci lie; where negative, there is none."""
+        return (15 + 7 * reach) * shallow, (4 - 6 * reach) * shallow
 
     def _sylvian(self, q: np.ndarray, meander: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """The lateral fissure and the cleft over the insula it opens into: (distance, half width) of two sheets."""
@@ -237,6 +244,17 @@ class Brain:
             white *= 1 - sheet_coverage(leaf, half_width + 1.2, voxel)
         return brain, np.minimum(white, brain)
 
+    def _place_nuclei(self, tissue: Tissues, q: np.ndarray, soft: float) -> None:
+        """Deep grey matter takes the place of white matter; its borders are `soft` mm wide."""
+        pallidum = ellipsoid(q, (19.5, -2, -1), (4.5, 9, 7), yaw=-20)
+        nigra = np.minimum(ellipsoid(q, (4.5, -20, -9), (2.8, 3, 3)), ellipsoid(q, (9, -16, -12), (6, 1.8, 3), yaw=40))
+        putamen = ellipsoid(q, (26, 4, 0), (5.5, 16, 11), yaw=-10)
+        hippocampus = tube(q, [(24, -6, -20, 6), (27, -20, -16, 4.5), (23, -36, -5, 3.5)])
+        claim(tissue, "pallidum", np.maximum(coverage(pallidum, soft), 0.6 * coverage(nigra, soft)), "white")
+        claim(tissue, "striatum", coverage(np.minimum(putamen, caudate(q)), soft), "white")
+        claim(tissue, "striatum", 0.6 * coverage(thalamus(q), soft), "white")
+        claim(tissue, "grey", coverage(hippocampus, soft), "white")
+
     def _place_fluid(self, tissue: Tissues, points: np.ndarray, q: np.ndarray, voxel: float) -> None:
         """Ventricles, their hyperintense caps and choroid plexus, then CSF and vessels in whatever is left."""
         lateral, ventricles = self._ventricles(q)
@@ -244,13 +262,13 @@ class Brain:
         for name in tissue:
             tissue[name] = tissue[name] * (1 - inside)
         horns = smoothstep((np.abs(q[1] + 8) - 18) / 15)
-        _claim(tissue, "gliosis", 0.5 * self.caps * np.exp(-np.maximum(lateral, 0) / 2.5) * horns, "white")
+        claim(tissue, "gliosis", 0.5 * self.caps * np.exp(-np.maximum(lateral, 0) / 2.5) * horns, "white")
         tissue["ventricle"] = inside
         tissue["csf"] = 1 - sum(tissue.values())
         plexus = tube(q, [(14, -24, 14, 1.2), (21, -40, 9, 2.2), (30, -38, -2, 1.2)])
-        _claim(tissue, "plexus", 0.8 * coverage(plexus, max(voxel, 1.5)), "ventricle")
+        claim(tissue, "plexus", 0.8 * coverage(plexus, max(voxel, 1.5)), "ventricle")
         pial = smoothstep((self.vessels(points) - 1.9) / 0.5)
-        _claim(tissue, "vessel", np.maximum(pial, coverage(_vessels(q), voxel)), "csf")
+        claim(tissue, "vessel", np.maximum(pial, coverage(_vessels(q), voxel)), "csf")
 
     def _ventricles(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Signed distances to the lateral ventricles, and to all."""
@@ -289,14 +307,14 @@ def draw_brain(rng: np.random.Generator) -> Brain:
         caps=rng.uniform(0, 1),
         warp=tuple(random_field(rng, 90, 0.5, cells=32) for _ in range(3)),
         meander=tuple(random_field(rng, 26) for _ in range(3)),
-        sulci=tuple(_sulcal_field(rng, wavelength) for wavelength in (30, 20)),
+        sulci=tuple(sulcal_field(rng, wavelength) for wavelength in (30, 20)),
         depth=random_field(rng, 30),
         rough=random_field(rng, 20),
         vessels=random_field(rng, 7, cells=96),
     )
 
 
-def _sulcal_field(rng: np.random.Generator, wavelength: float) -> Field:
+def sulcal_field(rng: np.random.Generator, wavelength: float) -> Field:
     """Signed distance (mm) to the zero set of a narrow-band field; the two hemispheres are alike but not equal."""
     folds, own = (random_field(rng, wavelength, 0.3, cells=96) for _ in range(2))
     half = folds.values.shape[0] // 2
@@ -307,27 +325,16 @@ def _sulcal_field(rng: np.random.Generator, wavelength: float) -> Field:
     return Field(values / np.hypot(slope, 0.35 * np.sqrt((slope**2).mean())), folds.spacing)
 
 
-def _mirror(points: np.ndarray) -> np.ndarray:
+def mirror(points: np.ndarray) -> np.ndarray:
+    """Points (3, n) with both halves of the head on the right."""
     return np.stack([np.abs(points[0]), points[1], points[2]])
 
 
-def _claim(tissue: Tissues, name: str, share: np.ndarray, source: str) -> None:
+def claim(tissue: Tissues, name: str, share: np.ndarray, source: str) -> None:
     """Turn `share` (0 to 1) of the tissue `source` into the tissue `name`."""
     part = tissue[source] * share
     tissue[source] = tissue[source] - part
     tissue[name] = tissue[name] + part if name in tissue else part
-
-
-def _place_nuclei(tissue: Tissues, q: np.ndarray, soft: float) -> None:
-    """Deep grey matter takes the place of white matter; its borders are `soft` mm wide."""
-    pallidum = ellipsoid(q, (19.5, -2, -1), (4.5, 9, 7), yaw=-20)
-    nigra = np.minimum(ellipsoid(q, (4.5, -20, -9), (2.8, 3, 3)), ellipsoid(q, (9, -16, -12), (6, 1.8, 3), yaw=40))
-    putamen = ellipsoid(q, (26, 4, 0), (5.5, 16, 11), yaw=-10)
-    hippocampus = tube(q, [(24, -6, -20, 6), (27, -20, -16, 4.5), (23, -36, -5, 3.5)])
-    _claim(tissue, "pallidum", np.maximum(coverage(pallidum, soft), 0.6 * coverage(nigra, soft)), "white")
-    _claim(tissue, "striatum", coverage(np.minimum(putamen, caudate(q)), soft), "white")
-    _claim(tissue, "striatum", 0.6 * coverage(thalamus(q), soft), "white")
-    _claim(tissue, "grey", coverage(hippocampus, soft), "white")
 
 
 def _vessels(q: np.ndarray) -> np.ndarray:

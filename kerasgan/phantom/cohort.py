@@ -1,13 +1,13 @@
 """Simulated patients, one or a cohort on disk in BraTS layout.
 
-A patient's anatomy, tumour and scans depend only on (seed, index, tumour, IDH status), so patients can be made in any
-order and in parallel, and a larger cohort of the same seed has the same heads. Same seed, same bytes.
+A patient's anatomy, tumour and scans depend only on (seed, index, tumour, IDH status), a neonate's on (seed, index,
+class), so patients can be made in any order and in parallel, and a larger cohort of the same seed has the same heads.
+Same seed, same bytes.
 """
 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from kerasgan.errors import UserError, nearest
 from kerasgan.files import remaining, write_text, written_aside
 from kerasgan.phantom.anatomy import Brain, draw_brain
 from kerasgan.phantom.meningioma import Meningioma, draw_meningioma
+from kerasgan.phantom.neonatal_signal import NEONATAL_SEQUENCES
+from kerasgan.phantom.neonates import CLASSES, choose_abnormal, draw_patient, labels_of
+from kerasgan.phantom.patient import Patient, geometry, head_box, patient_name, random_order, streams
 from kerasgan.phantom.pituitary import PituitaryTumour, draw_pituitary_tumour
 from kerasgan.phantom.shapes import random_field
 from kerasgan.phantom.signal import SEQUENCES, acquire, draw_scan
@@ -27,29 +30,10 @@ from kerasgan.phantom.tumour import HGG_SHARE, Glioma, draw_glioma, profile
 from kerasgan.threads import thread_pool
 
 SIMULATOR = 2  # raise it when the same seed gives other bytes
+HEADS = ("adult", "neonate")
 TUMOURS = ("glioma", "meningioma", "pituitary")
 SUFFIXES: Mapping[str, str] = {"t1": "t1", "t1e": "t1ce", "t2": "t2", "flair": "flair"}
 COMPLETE, PARTIAL, LABELS = "phantom.json", "phantom.partial.json", "labels.csv"
-
-FIELD_OF_VIEW = (240, 240, 155)  # mm
-# The anterior commissure in BraTS space: mm from the centre of the voxel (0, 0, 0) of a 1 mm image, along its axes.
-COMMISSURE = (119.5, 110.0, 67.0)
-
-
-@dataclass(frozen=True)
-class Patient:
-    """One simulated patient.
-
-    `images`: "t1", "t1e", "t2", "flair", each (i, j, k) int16 in scanner units, 0 outside the brain. `segmentation`:
-    (i, j, k) uint8 with the BraTS labels 1 necrotic and non-enhancing core, 2 oedema, 4 enhancing tumour. `affine`
-    (4, 4) maps voxels to mm; axes run left, posterior, superior. `labels`: "patient", "idh" (mutant or wildtype) and
-    "grade" (HGG or LGG), both "" unless the tumour is a glioma, "tumour" (one of TUMOURS).
-    """
-
-    images: Mapping[str, np.ndarray]
-    segmentation: np.ndarray
-    affine: np.ndarray
-    labels: Mapping[str, str]
 
 
 def simulate_patient(
@@ -68,14 +52,14 @@ def simulate_patient(
     _check_tumours((tumour,))
     if idh_mutant and tumour != "glioma":
         raise UserError(f"only a glioma is IDH mutant, got the tumour {tumour!r}; leave idh_mutant out")
-    anatomy_seed, _, tumour_seed, scan_seed = _streams(seed, index)
+    anatomy_seed, _, tumour_seed, scan_seed = streams(seed, index)
     labels = _labels(index, seed, tumour, idh_mutant)
     brain = draw_brain(np.random.default_rng(anatomy_seed))
     lesion = _draw_lesion(np.random.default_rng(tumour_seed), labels, strength, brain)
     rng = np.random.default_rng(scan_seed)
 
     shape, voxel, affine = geometry(grid)
-    box, points = _head_box(brain, shape, voxel)
+    box, points = head_box(brain, shape, voxel)
     outline = lesion.outline(points.reshape(3, -1), brain).reshape(points.shape[1:])
     region = outline < 2 * voxel  # with a border, so that blurring the brain's surface mixes in CSF
     inside, points = outline[region] < 0, points[:, region]
@@ -105,13 +89,20 @@ def _draw_lesion(
     return draw_glioma(rng, profile(labels["idh"], labels["grade"], strength), brain)
 
 
-def geometry(grid: int) -> tuple[tuple[int, int, int], float, np.ndarray]:
-    """Shape, voxel width (mm) and affine (4, 4) of a grid: the field of view and the orientation of BraTS."""
-    voxel = FIELD_OF_VIEW[0] / grid
-    half = (voxel - 1) / 2
-    affine = np.diag([-voxel, -voxel, voxel, 1.0])
-    affine[:3, 3] = 0.0 - half, FIELD_OF_VIEW[1] - 1 - half, half
-    return (grid, grid, round(grid * FIELD_OF_VIEW[2] / FIELD_OF_VIEW[0])), voxel, affine
+def simulate_neonate(
+    index: int, seed: int, grid: int = 160, *, abnormal: bool = False, strength: float = 1.0
+) -> Patient:
+    """Simulate patient `index` (from 0) of the neonatal cohort `seed`, who has t1 and t2 and no tumour.
+
+    `grid` x `grid` x round(grid 120/160) voxels cover a field of view of 160 x 160 x 120 mm. `strength` (0 to 1) is how
+    far apart the means of abnormal and normal neonates lie; at 0 the class makes no difference.
+
+    Raises:
+        UserError: a setting is out of its range.
+    """
+    _check_range("index", index, 0)
+    _check_common(seed, grid, strength)
+    return draw_patient(index, seed, grid, abnormal, strength)
 
 
 def simulate_cohort(
@@ -124,6 +115,7 @@ def simulate_cohort(
     missing: Mapping[str, float] | None = None,
     strength: float = 1.0,
     tumours: Sequence[str] = ("glioma",),
+    head: str = "adult",
     workers: int | None = None,
     quiet: bool = False,
 ) -> Path:
@@ -133,31 +125,35 @@ def simulate_cohort(
     tumour) and, last, phantom.json with the settings. The `tumours`, of TUMOURS, are dealt equally, in whatever order
     they come. Of the n patients with a glioma, round(idh_fraction * n) are mutant; `missing` leaves out a modality of
     round(fraction * patients) patients, never two of the same patient. `grid` and `strength` as for `simulate_patient`.
+    With the `head` "neonate" patients are as of `simulate_neonate`, half of them abnormal: t1 and t2, no segmentation,
+    labels.csv (patient, class); `idh_fraction` is not used, and `tumours` must be left out.
     Files are written aside and renamed, and a run that was interrupted goes on where it stopped. `workers`: threads, by
     default one per usable CPU.
 
     Raises:
-        UserError: a setting is out of its range, a tumour is unknown or named twice, or the folder holds something else
-            or a cohort of other settings.
+        UserError: a setting is out of its range, a tumour is unknown or named twice or a neonate's, or the folder holds
+            something else or a cohort of other settings.
     """
-    _check_tumours(tumours)
-    settings = {
-        **{"simulator": SIMULATOR, "patients": patients, "seed": seed, "grid": grid, "idh_fraction": idh_fraction},
-        **{"missing": dict(missing or {}), "strength": strength},
-        "tumours": [name for name in TUMOURS if name in tumours],
-    }
+    _check_head(head, tumours)
+    settings = {"simulator": SIMULATOR, "patients": patients, "seed": seed, "grid": grid}
+    common = {"missing": dict(missing or {}), "strength": strength}
+    if head == "neonate":
+        settings |= {"head": head} | common
+    else:
+        settings |= {"idh_fraction": idh_fraction} | common | {"tumours": [name for name in TUMOURS if name in tumours]}
     _check_settings(settings)
     if workers is not None:
         _check_range("workers", workers, 1)
     out = Path(out)
     _claim_folder(out, settings)
-    labels = choose_labels(patients, seed, idh_fraction, tumours)
+    labels = choose_labels(patients, seed, idh_fraction, tumours, head)
     absent = choose_missing(patients, seed, settings["missing"])
-    todo = [i for i in range(patients) if not all(path.exists() for path in _files(out, i, absent.get(i)))]
+    files = [_files(out, i, head, absent.get(i)).values() for i in range(patients)]
+    todo = [i for i, own in enumerate(files) if not all(path.exists() for path in own)]
     if todo or not (out / COMPLETE).exists():
         write_text(out / PARTIAL, json.dumps(settings, indent=2))
         (out / COMPLETE).unlink(missing_ok=True)
-        work = partial(_write_patient, out, seed, grid, strength, labels, absent)
+        work = partial(_write_patient, out, seed, grid, strength, labels, head, absent)
         with thread_pool(workers) as pool:
             done = pool.map(work, todo)
             for _ in tqdm(done, total=len(todo), desc="simulating", unit="patient", disable=quiet):
@@ -169,10 +165,12 @@ def simulate_cohort(
 
 
 def choose_labels(
-    patients: int, seed: int, idh_fraction: float, tumours: Sequence[str] = ("glioma",)
+    patients: int, seed: int, idh_fraction: float, tumours: Sequence[str] = ("glioma",), head: str = "adult"
 ) -> list[dict[str, str]]:
     """The labels of each patient of a cohort, as `Patient` has them; UserError for a tumour unknown or named twice."""
-    _check_tumours(tumours)
+    _check_head(head, tumours)
+    if head == "neonate":
+        return [labels_of(i, bool(abnormal)) for i, abnormal in enumerate(choose_abnormal(patients, seed))]
     dealt = choose_tumours(patients, seed, tumours)
     mutant = choose_mutants(patients, seed, idh_fraction, np.array([name == "glioma" for name in dealt]))
     return [_labels(i, seed, name, bool(mutant[i])) for i, name in enumerate(dealt)]
@@ -192,7 +190,7 @@ def choose_mutants(patients: int, seed: int, fraction: float, eligible: np.ndarr
 
     With a mask `eligible` (n,), only those patients count and can be.
     """
-    order = _order(patients, seed, 1)
+    order = random_order(patients, seed, 1)
     if eligible is not None:
         order = order[eligible[order]]
     chosen = np.zeros(patients, bool)
@@ -204,57 +202,32 @@ def choose_missing(patients: int, seed: int, fractions: Mapping[str, float]) -> 
     """The modality that each patient without all of them lacks, by patient."""
     counts = [(name, round(fractions.get(name, 0.0) * patients)) for name in SUFFIXES]
     names = [name for name, count in counts for _ in range(count)]
-    return dict(zip(_order(patients, seed, 2)[: len(names)].tolist(), names, strict=True))
-
-
-# ---- random streams -------------------------------------------------------------------------------------------------
-
-
-def _streams(seed: int, index: int) -> list[np.random.SeedSequence]:
-    """Independent seeds of a patient's anatomy, grade, tumour and scans."""
-    return np.random.SeedSequence(seed, spawn_key=(0, index)).spawn(4)
-
-
-def _order(patients: int, seed: int, purpose: int) -> np.ndarray:
-    """A random order of the patients; each has its own number in it, whatever the size of the cohort."""
-    return np.argsort(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose,))).random(patients))
-
-
-def _name(index: int) -> str:
-    return f"Phantom_{index + 1:04d}"
+    return dict(zip(random_order(patients, seed, 2)[: len(names)].tolist(), names, strict=True))
 
 
 def _labels(index: int, seed: int, tumour: str, idh_mutant: bool) -> dict[str, str]:
     if tumour != "glioma":
-        return {"patient": _name(index), "idh": "", "grade": "", "tumour": tumour}
+        return {"patient": patient_name(index), "idh": "", "grade": "", "tumour": tumour}
     idh = "mutant" if idh_mutant else "wildtype"
-    high = np.random.default_rng(_streams(seed, index)[1]).random() < HGG_SHARE[idh]
-    return {"patient": _name(index), "idh": idh, "grade": "HGG" if high else "LGG", "tumour": tumour}
-
-
-# ---- voxels ---------------------------------------------------------------------------------------------------------
-
-
-def _head_box(brain: Brain, shape: tuple[int, ...], voxel: float) -> tuple[tuple[slice, ...], np.ndarray]:
-    """The part of the grid that holds the head, as slices, and the places (3, i, j, k) of its voxels in mm."""
-    low, high = brain.extent
-    slices, axes = [], []
-    for size, commissure, sign, a, b in zip(shape, COMMISSURE, (-1, -1, 1), low, high, strict=True):
-        place = sign * (np.arange(size) * voxel + (voxel - 1) / 2 - commissure)
-        kept = np.flatnonzero((place >= a) & (place <= b))
-        slices.append(slice(kept[0], kept[-1] + 1))
-        axes.append(place[kept].astype(np.float32))
-    return tuple(slices), np.stack(np.meshgrid(*axes, indexing="ij"))
+    high = np.random.default_rng(streams(seed, index)[1]).random() < HGG_SHARE[idh]
+    return {"patient": patient_name(index), "idh": idh, "grade": "HGG" if high else "LGG", "tumour": tumour}
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def _files(out: Path, index: int, absent: str | None) -> list[Path]:
-    """A patient's files without the modality `absent`: images in the order of SUFFIXES, the segmentation last."""
-    name = _name(index)
-    kinds = [suffix for modality, suffix in SUFFIXES.items() if modality != absent]
-    return [out / name / f"{name}_{kind}.nii.gz" for kind in (*kinds, "seg")]
+def _modalities(head: str) -> tuple[str, ...]:
+    """Of an adult's or a neonate's images."""
+    return tuple(NEONATAL_SEQUENCES if head == "neonate" else SUFFIXES)
+
+
+def _files(out: Path, index: int, head: str, absent: str | None) -> dict[str, Path]:
+    """A patient's files by modality, without the one that is `absent`, and an adult's "segmentation"."""
+    name = patient_name(index)
+    kinds = {modality: SUFFIXES[modality] for modality in _modalities(head) if modality != absent}
+    if head == "adult":
+        kinds["segmentation"] = "seg"
+    return {kind: out / name / f"{name}_{suffix}.nii.gz" for kind, suffix in kinds.items()}
 
 
 def _write_patient(
@@ -263,15 +236,20 @@ def _write_patient(
     grid: int,
     strength: float,
     labels: Sequence[Mapping[str, str]],
+    head: str,
     absent: Mapping[int, str],
     index: int,
 ) -> None:
     own = labels[index]
-    patient = simulate_patient(
-        index, seed, grid, idh_mutant=own["idh"] == "mutant", strength=strength, tumour=own["tumour"]
-    )
-    images = [image for modality, image in patient.images.items() if modality != absent.get(index)]
-    for path, array in zip(_files(out, index, absent.get(index)), [*images, patient.segmentation], strict=True):
+    if head == "neonate":
+        patient = simulate_neonate(index, seed, grid, abnormal=own["class"] == CLASSES[0], strength=strength)
+    else:
+        patient = simulate_patient(
+            index, seed, grid, idh_mutant=own["idh"] == "mutant", strength=strength, tumour=own["tumour"]
+        )
+    arrays = {**patient.images, "segmentation": patient.segmentation}
+    for kind, path in _files(out, index, head, absent.get(index)).items():
+        array = arrays[kind]
         path.parent.mkdir(exist_ok=True)
         image = nib.Nifti1Image(array, patient.affine)
         image.header.set_xyzt_units("mm", "sec")
@@ -290,7 +268,8 @@ def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
                 found = json.loads(state.read_text())
             except ValueError:
                 raise UserError(f"{state} is not readable as JSON; delete {out} and simulate it again") from None
-            for key, wanted in settings.items():
+            found = {"head": "adult"} | found
+            for key, wanted in ({"head": "adult"} | settings).items():
                 if found.get(key) != wanted:
                     raise UserError(
                         f"{state} is of a cohort with {key}={found.get(key)!r}, not {key}={wanted!r}; "
@@ -316,6 +295,14 @@ def _check_common(seed: int, grid: int, strength: float) -> None:
     _check_range("strength", strength, 0, 1)
 
 
+def _check_head(head: str, tumours: Sequence[str]) -> None:
+    if head not in HEADS:
+        raise UserError(f"unknown head {head!r}; {nearest(head, HEADS)}")
+    _check_tumours(tumours)
+    if head == "neonate" and tuple(tumours) != ("glioma",):
+        raise UserError(f"neonates have no tumour, got {', '.join(tumours)}; leave the tumours out, or simulate adults")
+
+
 def _check_tumours(tumours: Sequence[str]) -> None:
     for name in tumours:
         if name not in TUMOURS:
@@ -328,11 +315,12 @@ def _check_tumours(tumours: Sequence[str]) -> None:
 def _check_settings(settings: Mapping[str, object]) -> None:
     _check_range("patients", settings["patients"], 1)
     _check_common(settings["seed"], settings["grid"], settings["strength"])
-    _check_range("idh_fraction", settings["idh_fraction"], 0, 1)
-    missing = settings["missing"]
+    if "idh_fraction" in settings:
+        _check_range("idh_fraction", settings["idh_fraction"], 0, 1)
+    missing, there = settings["missing"], _modalities(settings.get("head", "adult"))
     for name, fraction in missing.items():
-        if name not in SUFFIXES:
-            raise UserError(f"missing names the unknown modality {name!r}; {nearest(name, SUFFIXES)}")
+        if name not in there:
+            raise UserError(f"missing names the unknown modality {name!r}; {nearest(name, there)}")
         _check_range(f"the fraction of missing {name}", fraction, 0, 1)
     files = sum(round(fraction * settings["patients"]) for fraction in missing.values())
     if sum(missing.values()) > 1 or files > settings["patients"]:

@@ -132,14 +132,16 @@ def acquire(
     region: np.ndarray,
     voxel: float,
     rng: np.random.Generator,
+    tissues: Mapping[str, Tissue] = TISSUES,
 ) -> np.ndarray:
     """The image (n) int16, at least 1, of the n voxels of `region` (i, j, k, bool) at `points` (3, n), `voxel` mm wide.
 
     `fractions` are the tissues' shares (n) of each voxel, which add their signals, and `water` (n) is the local
-    deviation of the water content in standard deviations.
+    deviation of the water content in standard deviations. `tissues` has the parameters, of "white" too, whose signal
+    is the unit.
     """
-    white = signal(sequence, TISSUES["white"])
-    mean = sum(share * np.float32(signal(sequence, TISSUES[name]) / white) for name, share in fractions.items())
+    white = signal(sequence, tissues["white"])
+    mean = sum(share * np.float32(signal(sequence, tissues[name]) / white) for name, share in fractions.items())
     volume = np.zeros(region.shape, np.float32)
     volume[region] = mean * (1 + np.float32(sequence.water) * water)
     resolved = ndimage.gaussian_filter(volume, [blur / voxel for blur in scan.blur], truncate=3)[region]

@@ -177,3 +177,19 @@ def test_findings_keep_the_cohorts_order_and_progress_counts_visits(tmp_path):
     assert [finding.visit for finding in result] == ["p0", "p2", "p4"]
     assert seen == ["p0", "p1", "p2", "p3", "p4"]
     assert isinstance(result[0], Finding)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_range_that_misses_a_volume_is_an_error_with_and_without_segmentation(good, bad, bare):
+    from kerasgan.papers import settings_of
+
+    overrides = ["data.views=[axial]", "data.selection=range", "data.slice_range=[0.4, 0.5]"]
+    if bare:
+        good.segmentation = bad.segmentation = None
+    cohort = Cohort((good.visit(), bad.visit()), "test")
+    found = check_cohort(cohort, settings_of("pairwise", overrides=overrides).data)
+    errors = [finding for finding in found if finding.severity == "error"]
+    assert [finding.visit for finding in errors] == ["good", "bad"]
+    assert all(finding.message.startswith("the volume has 7 axial slices, of which") for finding in errors)
+    enough = settings_of("pairwise", overrides=[*overrides[:2], "data.slice_range=[0.4, 0.6]"]).data
+    assert not [finding for finding in check_cohort(cohort, enough) if finding.severity == "error"]

@@ -124,3 +124,63 @@ def test_a_range_scales_with_the_volume():
     chosen = settings(selection="range", slice_range=(80 / 239, 149 / 239))
     assert slices.select(np.zeros((240, 10, 10)), "sagittal", chosen) == list(range(80, 150))
     assert slices.select(np.zeros((120, 10, 10)), "sagittal", chosen) == list(range(40, 75))
+
+
+@pytest.mark.parametrize(
+    ("count", "chosen"),
+    [(20, list(range(3, 12))), (3, [0, 1]), (2, None), (1, None)],
+)
+def test_a_range_of_less_than_a_slice_is_refused(count, chosen):
+    # #30 to #120 of 200, as the slices of 20 voxels are 3 to 11; of 2, 0.45 * 2 is less than one.
+    neonatal = settings(selection="range", slice_range=(30 / 199, 120 / 199))
+    volume = np.zeros((8, 8, count))
+    if chosen:
+        assert slices.select(volume, "axial", neonatal) == chosen
+    else:
+        with pytest.raises(UserError, match=rf"the volume has {count} axial slices?, of which the .* less than one"):
+            slices.select(volume, "axial", neonatal)
+    assert slices.select(volume, "axial", settings(selection="range")) == list(range(count))
+
+
+# ---- patches --------------------------------------------------------------------------------------------------------
+
+
+def test_corner_patches_overlap_and_cover_the_frame():
+    patches = slices.corners(settings(size=256, frame=320))
+    assert patches == {
+        "top-left": (slice(0, 256), slice(0, 256)),
+        "top-right": (slice(0, 256), slice(64, 320)),
+        "bottom-left": (slice(64, 320), slice(0, 256)),
+        "bottom-right": (slice(64, 320), slice(64, 320)),
+    }
+    covered = np.zeros((320, 320), int)
+    for place in patches.values():
+        covered[place] += 1
+    assert covered.min() == 1 and covered[160, 160] == 4
+
+
+@pytest.mark.parametrize("frame", [None, 32])
+def test_a_slice_as_large_as_a_patch_is_not_cut(frame):
+    whole = settings(frame=frame)
+    assert slices.corners(whole) == {"": (slice(0, 32), slice(0, 32))}
+    slices.refuse_patches(whole, "volumes")
+
+
+def test_patches_cannot_become_volumes():
+    with pytest.raises(UserError, match=r"slices of 40 pixels were cut into patches of 32, from which volumes cannot"):
+        slices.refuse_patches(settings(frame=40), "volumes")
+
+
+@pytest.mark.parametrize("frame", [16, 31, 65])
+def test_a_frame_that_patches_do_not_fit_or_cover_is_refused(frame):
+    with pytest.raises(ValueError, match=f"between size, 32, and twice that.*raise frame or lower size.*is {frame}"):
+        settings(frame=frame)
+
+
+def test_settings_without_a_frame_are_written_as_before_there_were_patches():
+    assert "frame" not in settings().model_dump(mode="json")
+    assert "frame" not in settings().model_dump_json()
+    cut = settings(frame=40)
+    assert cut.model_dump()["frame"] == 40
+    assert SliceSettings.model_validate_json(cut.model_dump_json()) == cut
+    assert SliceSettings.model_validate_json(settings().model_dump_json()).frame is None

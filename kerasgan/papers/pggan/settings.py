@@ -1,6 +1,6 @@
 """The settings of configs/pggan.yaml: types, units, ranges."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
@@ -55,7 +55,8 @@ class ProgressiveTraining(TrainingSettings):
     steps_per_epoch: Count  # of the generator
     fade: Annotated[float, Field(ge=0, lt=1)]  # share of a stage's steps in which it fades in
     critic_steps: Count  # for one of the generator
-    flip_every: Annotated[int, Field(ge=0)]  # critic steps; 0 is never
+    flip_every: Annotated[int, Field(ge=0)]  # at every which; 0 is never
+    flip_by: Literal["step", "image"]  # what is counted: critic steps, or pairs of a real and a generated image
     penalty_weight: Annotated[float, Field(ge=0)]  # lambda
     drift: Annotated[float, Field(ge=0)]
     average: Decay  # of the generator's running average, which is delivered; 0 is off

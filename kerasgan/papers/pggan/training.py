@@ -260,6 +260,7 @@ class GrowthStage:
             critic_steps=own.critic_steps,
             fade_steps=fade_steps,
             flip_every=own.flip_every,
+            flip_by=own.flip_by,
             penalty_weight=own.penalty_weight,
             drift=own.drift,
             average=own.average,
