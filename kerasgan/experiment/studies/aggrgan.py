@@ -19,23 +19,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import click
 import keras
 import numpy as np
 
 from kerasgan.data.imagesets import ImageSet, of_visits
-from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError, nearest
 from kerasgan.experiment.aggregating import bar_of, exact
 from kerasgan.experiment.devices import numerics
 from kerasgan.experiment.generation import GENERATOR, generator_hash, generator_of
-from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import open_run
-from kerasgan.experiment.studies.steps import Step, take
-from kerasgan.experiment.training import TASKS, is_done, train
-from kerasgan.files import remove, write_text, written_aside
+from kerasgan.experiment.studies import common
+from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.training import TASKS, is_done
+from kerasgan.files import write_text, written_aside
 from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan import categories, classification, cnns, making, study
 from kerasgan.papers.aggrgan.classification import CaseSettings, Labelled, Result
@@ -61,15 +60,10 @@ FIGURES = {
 
 
 @dataclass(frozen=True)
-class Study:
-    """Where a study is kept, on which data, and with which words of the command line."""
+class Study(common.Study):
+    """Where the parts of the study are kept."""
 
-    folder: Path
-    prepared: Prepared
     settings: AggrganSettings
-    options: dict[str, Any]  # config, profile, overrides
-    keep_checkpoints: bool
-    quiet: bool
 
     @cached_property
     def vgg(self) -> Vgg19:
@@ -89,60 +83,43 @@ class Study:
         return self.folder / "classification" / kind / f"{network}.json"
 
 
-def reproduce_aggrgan(
-    *,
-    data: str | Path | None = None,
-    classes: Sequence[str] = (),
-    config: str | Path | None = None,
-    profile: str = "full",
-    overrides: Sequence[str] = (),
-    out: str | Path | None = None,
-    keep_checkpoints: bool = False,
-    dry_run: bool = False,
-    quiet: bool = False,
-) -> Path:
+def reproduce_aggrgan(*, classes: Sequence[str] = (), **words: Unpack[Words]) -> Path:
     """Train what is missing of the five GANs of each class, make their images, classify, and write the tables.
 
     Args:
-        data: a prepared folder; None: the simulated cohort of the settings.
         classes: "tumours", "modalities" or both; none: those that the data has.
-        config, profile, overrides: see `papers.settings_of`.
-        out: the study's folder; default runs/aggrgan/study, or study-PROFILE.
-        keep_checkpoints: of finished runs; without them a run cannot be lengthened.
-        dry_run: say what would be done.
-        quiet: no progress.
+        words: see `common.Words`.
 
     Returns the folder of the study.
     """
-    settings = settings_of("dcgan1", config, profile, overrides)
-    folder = Path(out or Path("runs") / "aggrgan" / ("study" if profile == "full" else f"study-{profile}"))
+    settings = settings_of("dcgan1", words.get("config"), words.get("profile", "full"), words.get("overrides", ()))
     if unknown := set(classes) - KINDS.keys():
         raise UserError(f"unknown kind of classes {min(unknown)!r}; {nearest(min(unknown), KINDS)}")
-    if dry_run and data is None and not is_simulated(settings):
-        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
-        return folder
-    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
-    categories.categories_of(prepared, settings.study)  # none is an error
-    there = {kind: found for kind, of in KINDS.items() if (found := of(prepared, settings.study))}
+    work, dry_run = begun(Study, "aggrgan", settings, words), words.get("dry_run", False)
+    if work:
+        chosen = _chosen(work, classes)
+        if settings.classification.split == "slice" and not work.quiet:
+            click.echo(f"warning: {classification.SPLITS['slice']}", err=True)
+        if not dry_run:
+            _check(work, chosen)
+        take(_images(work, chosen), dry_run, work.quiet)
+        if not dry_run:
+            _write_tables(work, chosen)  # Tables 1 to 4 stand whatever comes of the classification
+        take(_classifications(work, chosen), dry_run, work.quiet)
+    if work and not dry_run:
+        _write_tables(work, chosen)
+        work.show_tables()
+    return folder_of("aggrgan", words)
+
+
+def _chosen(work: Study, classes: Sequence[str]) -> dict[str, list[str]]:
+    """The classes of each kind that is wanted, or that the data has."""
+    prepared, own = work.prepared, work.settings.study
+    categories.categories_of(prepared, own)  # none is an error
+    there = {kind: found for kind, of in KINDS.items() if (found := of(prepared, own))}
     if lacking := set(classes) - there.keys():
         raise UserError(f"{prepared.folder} has no classes of {min(lacking)}; leave out --classes to take what it has")
-    chosen = {kind: found for kind, found in there.items() if not classes or kind in classes}
-    options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
-    work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
-    if not quiet:
-        click.echo(f"data: {prepared.manifest.origin}", err=True)
-        if settings.classification.split == "slice":
-            click.echo(f"warning: {classification.SPLITS['slice']}", err=True)
-    if not dry_run:
-        _check(work, chosen)
-    take(_images(work, chosen), dry_run, quiet)
-    if not dry_run:
-        _write_tables(work, chosen)  # Tables 1 to 4 stand whatever comes of the classification
-    take(_classifications(work, chosen), dry_run, quiet)
-    if not dry_run:
-        _write_tables(work, chosen)
-        click.echo((folder / "tables.md").read_text(encoding="utf-8"))
-    return folder
+    return {kind: found for kind, found in there.items() if not classes or kind in classes}
 
 
 def _check(work: Study, chosen: dict[str, list[str]]) -> None:
@@ -166,7 +143,7 @@ def _images(work: Study, chosen: dict[str, list[str]]) -> list[Step]:
         for model in MODELS:
             target, folder = {"category": category}, work.run(category, model)
             done = partial(is_done, folder, model, work.options, work.prepared)
-            steps.append((TASKS[model].title(target), done, partial(_train, work, model, category)))
+            steps.append((TASKS[model].title(target), done, partial(work.train, model, folder, **target)))
         steps.append((f"images of {category}", partial(_is_made, work, category), partial(_make, work, category)))
     return steps
 
@@ -180,14 +157,6 @@ def _classifications(work: Study, chosen: dict[str, list[str]]) -> list[Step]:
             args = (work, kind, found, network)
             steps.append((title, partial(_is_classified, *args), partial(_classify, *args)))
     return steps
-
-
-def _train(work: Study, model: str, category: str) -> None:
-    folder = work.run(category, model)
-    more = {"data": work.prepared.folder, "run_dir": folder, "quiet": work.quiet}
-    train(model, resume=(folder / "run.json").is_file(), category=category, **more, **work.options)
-    if not work.keep_checkpoints:  # optimizer moments make up most of a run's megabytes
-        remove(folder / "checkpoints")
 
 
 # ---- images ---------------------------------------------------------------------------------------------------------
@@ -377,10 +346,7 @@ def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
         for model in MODELS
     )
     length = f"{lengths}; images of {settings.data.size}"
-    head = f"# Mukherjee et al. 2022: the study\n\nOurs on: {origin}\n\n{length}\n\n"
-    write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
-    for table in tables:
-        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
+    work.write_tables("Mukherjee et al. 2022", length, tables)
     content = {
         "data": origin,
         "length": length,

@@ -13,15 +13,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-import click
 import numpy as np
 
 from kerasgan.data.imagesets import CONCAT, read_images, sequences_of, visits_with
 from kerasgan.data.modalities import canonical
 from kerasgan.data.pipeline import count_slices
-from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
 from kerasgan.evaluation.encoder import EncoderSettings
 from kerasgan.evaluation.turing.summary import summarise
@@ -29,9 +27,9 @@ from kerasgan.evaluation.turing.trial import open_trial
 from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
 from kerasgan.experiment.generation import GENERATOR, generate, generator_hash
 from kerasgan.experiment.memorisation import evaluate_memorisation
-from kerasgan.experiment.preparation import is_simulated, simulated
-from kerasgan.experiment.studies.steps import Step, take
-from kerasgan.experiment.training import TASKS, is_done, train
+from kerasgan.experiment.studies import common
+from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.training import TASKS, is_done
 from kerasgan.experiment.turing import made_from
 from kerasgan.files import remove, write_text
 from kerasgan.papers import settings_of
@@ -46,15 +44,10 @@ FIGURES = {"dcgan": "figure3.png", "wgan": "figure4.png"}
 
 
 @dataclass(frozen=True)
-class Study:
-    """Where a study is kept, on which data, and with which words of the command line."""
+class Study(common.Study):
+    """Where the parts of the study are kept, and on whom it is."""
 
-    folder: Path
-    prepared: Prepared
     settings: BrainmrSettings
-    options: dict[str, Any]  # config, profile, overrides
-    keep_checkpoints: bool
-    quiet: bool
 
     def own_size(self, size: int) -> int:
         """The paper's 128 or 64 pixels, of data of another size."""
@@ -88,52 +81,31 @@ class Study:
 
 
 def reproduce_brainmr(
-    *,
-    data: str | Path | None = None,
-    models: Sequence[str] = ("dcgan", "wgan"),
-    sequences: Sequence[str] = (),
-    config: str | Path | None = None,
-    profile: str = "full",
-    overrides: Sequence[str] = (),
-    out: str | Path | None = None,
-    keep_checkpoints: bool = False,
-    dry_run: bool = False,
-    quiet: bool = False,
+    *, models: Sequence[str] = ("dcgan", "wgan"), sequences: Sequence[str] = (), **words: Unpack[Words]
 ) -> Path:
     """Train what is missing of the rows of Table 1, resume what was interrupted, compare, and write the tables.
 
     Args:
-        data: a prepared folder; None: the simulated cohort of the settings.
         models: dcgan, wgan or both.
         sequences: modalities by any of their names, or concat; none: all that the cohort has, and concat.
-        config, profile, overrides: see `papers.settings_of`.
-        out: the study's folder; default runs/brainmr/study, or study-PROFILE.
-        keep_checkpoints: of finished runs; without them a run cannot be lengthened.
-        dry_run: say what would be done.
-        quiet: no progress.
+        words: see `common.Words`.
 
     Returns the folder of the study.
     """
-    settings = settings_of("dcgan", config, profile, overrides)
-    folder = Path(out or Path("runs") / "brainmr" / ("study" if profile == "full" else f"study-{profile}"))
-    if dry_run and data is None and not is_simulated(settings):
-        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
-        return folder
-    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
-    options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
-    work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
+    settings = settings_of("dcgan", words.get("config"), words.get("profile", "full"), words.get("overrides", ()))
     wanted = [name if name == CONCAT else canonical(name) for name in map(str.lower, sequences)]
-    rows = [row for row in study.rows_of(sequences_of(prepared, None)) if row[0] in models]
-    rows = [row for row in rows if not wanted or row[1] in wanted]
-    if not rows:
-        raise UserError(f"{prepared.folder} has none of {', '.join(wanted)}; leave out --sequence to take what it has")
-    steps = _steps(work, rows)
-    if not quiet:
-        click.echo(f"data: {prepared.manifest.origin}", err=True)
-    take(steps, dry_run, quiet)
-    if not dry_run:
+    work = begun(Study, "brainmr", settings, words)
+    if work:
+        rows = [row for row in study.rows_of(sequences_of(work.prepared, None)) if row[0] in models]
+        rows = [row for row in rows if not wanted or row[1] in wanted]
+        if not rows:
+            lacking = ", ".join(wanted)
+            raise UserError(f"{work.prepared.folder} has none of {lacking}; leave out --sequence to take what it has")
+        take(_steps(work, rows), words.get("dry_run", False), work.quiet)
+    if work and not words.get("dry_run"):
         _write_tables(work, rows)
-    return folder
+        work.show_tables()
+    return folder_of("brainmr", words)
 
 
 def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
@@ -151,7 +123,7 @@ def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
             (
                 title,
                 partial(is_done, work.run(row), model, work.options, work.prepared),
-                partial(_train, work, row, target),
+                partial(work.train, model, work.run(row), **target),
             )
         )
         steps.append(
@@ -203,14 +175,6 @@ def _train_encoder(work: Study, size: int) -> None:
 
 def _who(work: Study) -> tuple[str | None, str]:
     return work.settings.study.label, work.settings.study.value
-
-
-def _train(work: Study, row: tuple[str, str, int], target: dict[str, Any]) -> None:
-    folder = work.run(row)
-    more = {"data": work.prepared.folder, "run_dir": folder, "quiet": work.quiet}
-    train(row[0], resume=(folder / "run.json").is_file(), **target, **more, **work.options)
-    if not work.keep_checkpoints:  # optimizer moments make up most of a run's hundreds of megabytes
-        remove(folder / "checkpoints")
 
 
 # ---- comparison with real images ------------------------------------------------------------------------------------
@@ -313,15 +277,11 @@ def _write_tables(work: Study, rows: Sequence[tuple[str, str, int]]) -> None:
     )
     learnt = "training patients" if held_out else "all patients"
     length = f"{steps}, of {learnt}{f' with {work.where}' if work.where else ''}, images of {settings.data.size} (128)"
-    head = f"# Han et al. 2018: the study\n\nOurs on: {origin}\n\n{length}\n\n"
-    write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
-    for table in tables:
-        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
+    work.write_tables("Han et al. 2018", length, tables)
     content = {"data": origin, "length": length, "rows": [asdict(row) for row in found]}
     write_text(work.folder / "results.json", json.dumps(content, indent=1))
     for model in {row.model: None for row in found}:
         _draw(work, model, [row for row in rows if row[0] == model])
-    click.echo((work.folder / "tables.md").read_text(encoding="utf-8"))
 
 
 def _row(work: Study, row: tuple[str, str, int]) -> Row:

@@ -16,16 +16,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-import click
-
-from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.experiment.features import extract_features, generate_features
-from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import open_run
-from kerasgan.experiment.studies.steps import Step, take
-from kerasgan.experiment.training import TASKS, is_done, train
+from kerasgan.experiment.studies import common
+from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.training import TASKS, is_done
 from kerasgan.files import remove, write_text, written_aside
 from kerasgan.papers import settings_of
 from kerasgan.papers.featuregan import published, study
@@ -38,15 +35,10 @@ from kerasgan.report.sweep import sweep_plot
 
 
 @dataclass(frozen=True)
-class Study:
-    """Where a study is kept, on which data, and with which words of the command line."""
+class Study(common.Study):
+    """Where the parts of the study are kept."""
 
-    folder: Path
-    prepared: Prepared
     settings: FeatureganSettings
-    options: dict[str, Any]  # config, profile, overrides
-    keep_checkpoints: bool
-    quiet: bool
 
     @property
     def unet(self) -> Path:
@@ -71,43 +63,19 @@ class Study:
         return self.settings.feature_classifier.seed + repeat
 
 
-def reproduce_featuregan(
-    *,
-    data: str | Path | None = None,
-    config: str | Path | None = None,
-    profile: str = "full",
-    overrides: Sequence[str] = (),
-    out: str | Path | None = None,
-    keep_checkpoints: bool = False,
-    dry_run: bool = False,
-    quiet: bool = False,
-) -> Path:
+def reproduce_featuregan(**words: Unpack[Words]) -> Path:
     """Train what is missing, resume what was interrupted, and write the tables and the plot.
 
-    Args:
-        data: a prepared folder; None: the simulated cohort of the settings.
-        config, profile, overrides: see `papers.settings_of`.
-        out: the study's folder; default runs/featuregan/study, or study-PROFILE.
-        keep_checkpoints: of finished runs; without them a run cannot be lengthened.
-        dry_run: say what would be done.
-        quiet: no progress.
-
-    Returns the folder of the study.
+    `words`: see `common.Words`. Returns the folder of the study.
     """
-    settings = settings_of("unet", config, profile, overrides)
-    folder = Path(out or Path("runs") / "featuregan" / ("study" if profile == "full" else f"study-{profile}"))
-    if dry_run and data is None and not is_simulated(settings):
-        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
-        return folder
-    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
-    options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
-    work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
-    if not quiet:
-        click.echo(f"data: {prepared.manifest.origin}", err=True)
-    take(_steps(work), dry_run, quiet)
-    if not dry_run:
+    settings = settings_of("unet", words.get("config"), words.get("profile", "full"), words.get("overrides", ()))
+    work = begun(Study, "featuregan", settings, words)
+    if work:
+        take(_steps(work), words.get("dry_run", False), work.quiet)
+    if work and not words.get("dry_run"):
         _write_tables(work)
-    return folder
+        work.show_tables()
+    return folder_of("featuregan", words)
 
 
 def _steps(work: Study) -> list[Step]:
@@ -134,16 +102,8 @@ def _steps(work: Study) -> list[Step]:
     return steps
 
 
-def _train(work: Study, model: str, folder: Path, data: Path, overrides: Sequence[str] = (), **target: Any) -> None:
-    options = work.options | {"overrides": (*work.options["overrides"], *overrides)}
-    more = {"data": data, "run_dir": folder, "resume": (folder / "run.json").is_file(), "quiet": work.quiet}
-    train(model, **target, **more, **options)
-    if not work.keep_checkpoints:
-        remove(folder / "checkpoints")
-
-
 def _train_unet(work: Study) -> None:
-    _train(work, "unet", work.unet, work.prepared.folder)
+    work.train("unet", work.unet)
 
 
 # ---- features on disk, and a note of what they were made of ---------------------------------------------------------
@@ -207,7 +167,7 @@ def _is_gan_done(work: Study, width: int) -> bool:
 
 
 def _train_gan(work: Study, width: int) -> None:
-    _train(work, "acgan", work.acgan(width), work.features.folder, width=width)
+    work.train("acgan", work.acgan(width), data=work.features.folder, width=width)
 
 
 def _words(work: Study, count: int) -> dict[str, Any]:
@@ -219,21 +179,30 @@ def _is_classified(work: Study, count: int, repeat: int) -> bool:
     folder = work.classifier(count, repeat)
     if not ((folder / "run.json").is_file() and (work.synthetic / "manifest.json").is_file()):
         return False
-    options = work.options | {"overrides": (*work.options["overrides"], _seed(work, repeat))}
-    known = open_run(folder, finished=False).target == TASKS["feature-classifier"].target(**_words(work, count))
-    return known and is_done(folder, "feature-classifier", options, work.features)
+    if not _learnt_these(work, folder, count):
+        return False
+    return is_done(folder, "feature-classifier", _options(work, repeat), work.features)
+
+
+def _learnt_these(work: Study, folder: Path, count: int) -> bool:
+    """Whether a run is of the synthetic features that are there; the study may have been moved."""
+    asked = TASKS["feature-classifier"].target(**_words(work, count))
+    known = open_run(folder, finished=False).target
+    return all(known[name] == asked[name] for name in ("synthetic_hash", "count"))
 
 
 def _classify(work: Study, count: int, repeat: int) -> None:
-    folder, words = work.classifier(count, repeat), _words(work, count)
-    asked = TASKS["feature-classifier"].target(**words)
-    if (folder / "run.json").is_file() and open_run(folder, finished=False).target != asked:
+    folder = work.classifier(count, repeat)
+    if (folder / "run.json").is_file() and not _learnt_these(work, folder, count):
         remove(folder)  # of synthetic features that have been made anew
-    _train(work, "feature-classifier", folder, work.features.folder, [_seed(work, repeat)], **words)
+    more = {"data": work.features.folder, "options": _options(work, repeat)}
+    work.train("feature-classifier", folder, **more, **_words(work, count))
 
 
-def _seed(work: Study, repeat: int) -> str:
-    return f"feature_classifier.seed={work.seed(repeat)}"
+def _options(work: Study, repeat: int) -> dict[str, Any]:
+    """Of a classifier's training."""
+    seed = f"feature_classifier.seed={work.seed(repeat)}"
+    return {**work.options, "overrides": (*work.options["overrides"], seed)}
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -271,10 +240,7 @@ def _write_tables(work: Study) -> None:
         f"{settings.acgan.epochs} (50); slices of {settings.data.size} (240), features of {settings.features.block} "
         f"{'x'.join(map(str, work.features.shape))} (15x15x1024)"
     )
-    head = f"# Mehra et al. 2022: the study\n\nOurs on: {origin}\n\n{length}\n\n"
-    write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
-    for table in tables:
-        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
+    work.write_tables("Mehra et al. 2022", length, tables)
     content = {
         "data": origin,
         "length": length,
@@ -285,7 +251,6 @@ def _write_tables(work: Study) -> None:
     }
     write_text(work.folder / "results.json", json.dumps(content, indent=1))
     _draw(work, points)
-    click.echo((work.folder / "tables.md").read_text(encoding="utf-8"))
 
 
 def _draw(work: Study, points: Sequence[Point]) -> None:

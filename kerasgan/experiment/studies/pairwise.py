@@ -14,23 +14,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-import click
 import keras
 import numpy as np
 
 from kerasgan.data import pipeline
 from kerasgan.data.modalities import DISPLAY
-from kerasgan.data.prepare import Prepared, open_prepared
+from kerasgan.data.prepare import Prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment import devices
 from kerasgan.experiment.enlarging import enlarge, is_current
 from kerasgan.experiment.evaluation import study_prediction
 from kerasgan.experiment.generation import load_network
-from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.runs import open_run, pair_runs
-from kerasgan.experiment.studies.steps import Step, take
+from kerasgan.experiment.studies import common
+from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
 from kerasgan.experiment.training import is_done, train
 from kerasgan.files import remove, write_text
 from kerasgan.metrics.classification import summarise
@@ -40,6 +39,7 @@ from kerasgan.papers.pairwise import autoencoder, study
 from kerasgan.papers.pairwise.cases import modalities_of
 from kerasgan.papers.pairwise.enlarging import Enlarged, open_enlarged
 from kerasgan.papers.pairwise.quality import RANGE, translator
+from kerasgan.papers.pairwise.settings import PairwiseSettings
 from kerasgan.papers.pairwise.study import METHODS, UNMASKED, Trial
 from kerasgan.report.figures import boxed_grid
 
@@ -47,72 +47,53 @@ MASKS = {"with mask": "", "without mask": "-unmasked"}
 
 
 @dataclass(frozen=True)
-class Study:
-    """Where a study is kept, on which data, and with which words of the command line."""
+class Study(common.Study):
+    """Where the parts of the study are kept, and how its settings vary."""
 
-    folder: Path
-    prepared: Prepared
-    config: str | Path | None
-    profile: str
-    overrides: tuple[str, ...]
-    seeds: int
-    keep_checkpoints: bool
-    quiet: bool
+    settings: PairwiseSettings
+    seeds: int  # classifiers per method and run
 
     def run(self, number: int) -> Path:
         return self.folder / f"run{number}"
 
-    def settings(self, *more: str):
-        return settings_of("pairwise", self.config, self.profile, [*self.overrides, *more])
+    def options_with(self, *more: str) -> dict[str, Any]:
+        """Options of a training with some overrides of its own."""
+        return {**self.options, "overrides": [*self.options["overrides"], *more]}
+
+    def settings_with(self, *more: str) -> PairwiseSettings:
+        """The settings of such a training."""
+        options = self.options_with(*more)
+        return settings_of("pairwise", options["config"], options["profile"], options["overrides"])
 
 
 def reproduce_pairwise(
-    *,
-    data: str | Path | None = None,
-    runs: int | None = None,
-    cases: Sequence[str] = ("a", "b"),
-    config: str | Path | None = None,
-    profile: str = "full",
-    overrides: Sequence[str] = (),
-    out: str | Path | None = None,
-    seeds: int = 1,
-    keep_checkpoints: bool = False,
-    dry_run: bool = False,
-    quiet: bool = False,
+    *, runs: int | None = None, cases: Sequence[str] = ("a", "b"), seeds: int = 1, **words: Unpack[Words]
 ) -> Path:
     """Train what is missing of the study of Ge 2020, resume what was interrupted, and write Tables 2 to 6.
 
     Args:
-        data: a prepared folder; None: the simulated cohort of the settings.
         runs: of the split's partitions, the first so many; None: all.
         cases: "a" (fake patients; Tables 2, 3, 5 and 6), "b" (missing scans too; Tables 2 and 4).
-        config, profile, overrides: see `papers.settings_of`; of the profiles "study-NAME" is taken.
-        out: the study's folder; default runs/pairwise/study, or study-PROFILE.
         seeds: classifiers per method and run, with seeds counted on from `classifier.seed`.
-        keep_checkpoints: of finished runs; without them a run cannot be lengthened.
-        dry_run: say what would be done.
-        quiet: no progress.
+        words: see `common.Words`; of the profiles "study-NAME" is taken.
 
     Returns the folder of the study.
     """
-    name = "full" if profile == "full" else f"study-{profile}"
-    settings = settings_of("pairwise", config, name, overrides)
-    folder = Path(out or Path("runs") / "pairwise" / ("study" if profile == "full" else name))
+    words["out"] = folder_of("pairwise", words)
+    if (profile := words.get("profile", "full")) != "full":
+        words["profile"] = f"study-{profile}"
+    settings = settings_of("pairwise", words.get("config"), words.get("profile", "full"), words.get("overrides", ()))
     runs = settings.split.partitions if runs is None else runs
     if not 1 <= runs <= settings.split.partitions:
         raise UserError(f"--runs must be from 1 to split.partitions, {settings.split.partitions}; got {runs}")
-    if dry_run and data is None and not is_simulated(settings):
-        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
-        return folder
-    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
-    work = Study(folder, prepared, config, name, tuple(overrides), seeds, keep_checkpoints, quiet)
-    steps = [step for number in range(1, runs + 1) for step in _steps(work, number, cases)]
-    if not quiet:
-        click.echo(f"data: {prepared.manifest.origin}", err=True)
-    take(steps, dry_run, quiet)
-    if not dry_run:
-        _write_tables(work, range(1, runs + 1), cases)
-    return folder
+    work, numbers = begun(Study, "pairwise", settings, words, seeds=seeds), range(1, runs + 1)
+    if work:
+        steps = [step for number in numbers for step in _steps(work, number, cases)]
+        take(steps, words.get("dry_run", False), work.quiet)
+    if work and not words.get("dry_run"):
+        _write_tables(work, numbers, cases)
+        work.show_tables()
+    return folder_of("pairwise", words)
 
 
 # ---- what is to be done ---------------------------------------------------------------------------------------------
@@ -144,8 +125,7 @@ def _steps(work: Study, number: int, cases: Sequence[str]) -> list[Step]:
 def _synthetic(work: Study, number: int, case: str, mask: str, chosen: tuple[str, ...]) -> list[Step]:
     """The GANs of a case, and the enlarged set that they make."""
     gans, enlarged = work.run(number) / f"gans-{case}{mask}", work.run(number) / f"enlarged-{case}{mask}"
-    overrides = [*work.overrides, *chosen, *(["loss.mask_background=1.0"] if mask else [])]
-    options = {"config": work.config, "profile": work.profile, "overrides": overrides}
+    options = work.options_with(*chosen, *(["loss.mask_background=1.0"] if mask else []))
     label = f"case {case}{', no mask in the loss' if mask else ''}"
     pairs = _pairs(work)
 
@@ -175,7 +155,7 @@ def _synthetic(work: Study, number: int, case: str, mask: str, chosen: tuple[str
 
 
 def _pairs(work: Study) -> list[str]:
-    names = modalities_of(work.prepared, work.settings())
+    names = modalities_of(work.prepared, work.settings)
     return [f"{m}-{n}" for i, m in enumerate(names) for n in names[i + 1 :]]
 
 
@@ -188,9 +168,8 @@ def _classifier(
     work: Study, number: int, method: str, seed: int, chosen: tuple[str, ...], enlarged: Path | None
 ) -> Step:
     folder = _classifier_folder(work, number, method, seed)
-    own = work.settings().classifier.seed
-    overrides = [*work.overrides, *chosen, f"classifier.seed={own + seed}"]
-    options = {"config": work.config, "profile": work.profile, "overrides": overrides}
+    own = work.settings.classifier.seed + seed
+    options = work.options_with(*chosen, f"classifier.seed={own}")
 
     def current() -> bool:
         """Whether a run there was begun on the enlarged set as it is now."""
@@ -215,7 +194,7 @@ def _classifier(
         )
         _drop_checkpoints(work, [folder])
 
-    label = f"run {number}: {method}" + (f", seed {own + seed}" if work.seeds > 1 else "")
+    label = f"run {number}: {method}" + (f", seed {own}" if work.seeds > 1 else "")
     return label, done, act
 
 
@@ -236,7 +215,7 @@ def _similarity_is_current(work: Study, number: int) -> bool:
 
 def _made_from(work: Study, number: int) -> dict[str, Any]:
     """What similarity.json depends on."""
-    settings = work.settings(f"study.partition={number}")
+    settings = work.settings_with(f"study.partition={number}")
     sets = {mask: open_enlarged(work.run(number) / f"enlarged-a{suffix}").hash for mask, suffix in MASKS.items()}
     own = settings.autoencoder.model_dump(mode="json")
     return {"autoencoder": own, "enlarged": sets, "data": work.prepared.hash}
@@ -244,7 +223,7 @@ def _made_from(work: Study, number: int) -> dict[str, Any]:
 
 def _measure_similarity(work: Study, number: int, chosen: tuple[str, ...]) -> None:
     """PSNR and DAEF of each enlarged set of case a against the real images behind it, into similarity.json."""
-    settings, prepared = work.settings(*chosen), work.prepared
+    settings, prepared = work.settings_with(*chosen), work.prepared
     names = modalities_of(prepared, settings)
     with devices.numerics(settings.autoencoder):
         encoder = autoencoder.train_autoencoder(
@@ -304,7 +283,7 @@ def _test_quality(path: Path) -> dict[str, float]:
 
 
 def _write_tables(work: Study, numbers: Sequence[int], cases: Sequence[str]) -> None:
-    settings = work.settings()
+    settings = work.settings
     trials = [trial for number in numbers for trial in _trials(work, number, cases)]
     methods = [name for case in cases for name in METHODS[case]]
     tables = [study.table_2(trials, methods)]
@@ -321,14 +300,10 @@ def _write_tables(work: Study, numbers: Sequence[int], cases: Sequence[str]) -> 
         f"classifier {first.classifier.stage1.epochs} + {first.classifier.stage2.epochs} (100 + 50), "
         f"images of {first.data.size} (128)"
     )
-    head = f"# Ge et al. 2020: the study\n\nOurs on: {origin}\n\n{length}\n\n"
-    write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
-    for table in tables:
-        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
+    work.write_tables("Ge et al. 2020", length, tables)
     content = {"data": origin, "length": length, "trials": [asdict(trial) for trial in trials]}
     write_text(work.folder / "results.json", json.dumps(content, indent=1))
     _draw_figure_7(work, work.run(numbers[0]) / f"gans-{cases[0]}", settings)
-    click.echo((work.folder / "tables.md").read_text(encoding="utf-8"))
 
 
 def _trials(work: Study, number: int, cases: Sequence[str]) -> list[Trial]:
@@ -345,7 +320,7 @@ def _trials(work: Study, number: int, cases: Sequence[str]) -> list[Trial]:
                     }
                 measures = {name: value for name, value in measured.items() if isinstance(value, float)}
                 found.append(Trial(method, number, seed, str(folder.relative_to(work.folder)), measures, right))
-    settings = work.settings()
+    settings = work.settings
     patients, truth, score, decision = study_prediction(
         work.prepared, number, modalities_of(work.prepared, settings), settings.classifier
     )

@@ -30,7 +30,7 @@ from kerasgan.experiment.comparison import train_image_encoder
 from kerasgan.experiment.generation import generator_hash
 from kerasgan.experiment.images import image_set
 from kerasgan.experiment.preparation import is_simulated, simulated
-from kerasgan.experiment.studies.steps import Step, take
+from kerasgan.experiment.studies.common import Step, take
 from kerasgan.experiment.training import is_done, train
 from kerasgan.files import remove, write_text
 from kerasgan.metrics.frechet import frechet_distance

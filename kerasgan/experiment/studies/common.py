@@ -1,0 +1,118 @@
+"""What all studies share: the words of the command line, the data, and steps that are not done twice."""
+
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
+
+import click
+import keras
+
+from kerasgan.data.prepare import Prepared, open_prepared
+from kerasgan.experiment.preparation import is_simulated, simulated
+from kerasgan.experiment.training import train
+from kerasgan.files import remove, write_text
+from kerasgan.report.tables import Table
+from kerasgan.settings import Section
+
+# What is done, whether it is done already, and how to do it.
+Step = tuple[str, Callable[[], bool], Callable[[], Any]]
+
+
+class Words(TypedDict, total=False):
+    """Words of the command line that every study takes."""
+
+    data: str | Path | None  # a prepared folder; None: the simulated cohort of the settings
+    config: str | Path | None  # see `papers.settings_of`, as the next two
+    profile: str
+    overrides: Sequence[str]
+    out: str | Path | None  # the study's folder; None: runs/PAPER/study, or study-PROFILE
+    keep_checkpoints: bool  # of finished runs; without them a run cannot be lengthened
+    dry_run: bool  # say what would be done
+    quiet: bool  # no progress
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where a study is kept, on which data, and with which words of the command line."""
+
+    folder: Path
+    prepared: Prepared
+    settings: Section
+    options: Mapping[str, Any]  # config, profile, overrides
+    keep_checkpoints: bool
+    quiet: bool
+
+    def train(
+        self,
+        model: str,
+        run: Path,
+        *,
+        data: Path | None = None,
+        options: Mapping[str, Any] | None = None,
+        **target: Any,
+    ) -> None:
+        """Train a run of the study, or go on with it; without its checkpoints, unless they are to be kept.
+
+        `data` and `options` are the study's own where they are None.
+        """
+        more = {"data": data or self.prepared.folder, "run_dir": run, "quiet": self.quiet}
+        train(model, resume=(run / "run.json").is_file(), **target, **more, **(options or self.options))
+        if not self.keep_checkpoints:  # optimizer moments make up most of a run's hundreds of megabytes
+            remove(run / "checkpoints")
+
+    def write_tables(self, title: str, length: str, tables: Sequence[Table]) -> None:
+        """tables.md and a CSV for each table, which name the data that ours were measured on."""
+        origin = self.prepared.manifest.origin
+        head = f"# {title}: the study\n\nOurs on: {origin}\n\n{length}\n\n"
+        write_text(self.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
+        for table in tables:
+            write_text(self.folder / f"{table.name}.csv", table.csv(origin))
+
+    def show_tables(self) -> None:
+        """Print tables.md."""
+        click.echo((self.folder / "tables.md").read_text(encoding="utf-8"))
+
+
+S = TypeVar("S", bound=Study)
+
+
+def folder_of(paper: str, words: Words) -> Path:
+    """A study's folder."""
+    profile = words.get("profile", "full")
+    name = "study" if profile == "full" else f"study-{profile}"
+    return Path(words.get("out") or Path("runs") / paper / name)
+
+
+def begun(kind: type[S], paper: str, settings: Section, words: Words, **more: Any) -> S | None:
+    """A study on its data, which is named; None if nothing but the simulation would be done (`dry_run`).
+
+    `more` are fields of `kind` beyond those of `Study`.
+    """
+    folder, data, quiet = folder_of(paper, words), words.get("data"), words.get("quiet", False)
+    if words.get("dry_run") and data is None and not is_simulated(settings):
+        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
+        return None
+    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
+    options = {
+        "config": words.get("config"),
+        "profile": words.get("profile", "full"),
+        "overrides": tuple(words.get("overrides", ())),
+    }
+    if not quiet:
+        click.echo(f"data: {prepared.manifest.origin}", err=True)
+    return kind(folder, prepared, settings, options, words.get("keep_checkpoints", False), quiet, **more)
+
+
+def take(steps: Sequence[Step], dry_run: bool, quiet: bool) -> None:
+    """Do what is not done yet, in order; with `dry_run`, say what that would be."""
+    for position, (what, done, act) in enumerate(steps, 1):
+        state = "done" if done() else ("would be done" if dry_run else "")
+        if not quiet:
+            click.echo(f"step {position} of {len(steps)}, {what}{': ' + state if state else ''}", err=True)
+        if not state:
+            act()
+            # The networks and graphs of dozens of runs would fill the memory.
+            keras.backend.clear_session()
+            gc.collect()
