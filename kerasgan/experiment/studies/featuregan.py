@@ -228,7 +228,7 @@ def _write_tables(work: Study) -> None:
         + {"both": "", "positive": f", of {settings.study.positive}", "negative": f", of {settings.study.negative}"}[
             settings.feature_classifier.added
         ]
-        + ". Chance is 0.5 of the balanced accuracy."
+        + ". Chance is 0.5 of the balanced accuracy and of the AUC."
     ]
     tables = [
         study.unet_table(unet),

@@ -8,11 +8,12 @@ import numpy as np
 from scipy.stats import t as students_t
 
 from kerasgan.papers.featuregan import published
+from kerasgan.papers.featuregan.classification import OURS
 from kerasgan.papers.featuregan.segmentation import BLIND
 from kerasgan.papers.featuregan.settings import StudySettings
 from kerasgan.report.tables import Table
 
-MEASURES = ("class1", "class0", "total", "balanced")  # in the order of Table 3, and ours
+MEASURES = ("class1", "class0", "total", *OURS)  # in the order of Table 3, and ours
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def unet_table(metrics: dict[str, Any]) -> Table:
         [
             *([BLIND] if metrics["blind"] else []),
             f"Mehra et al.: {values} survive in the text, without the names of their rows and columns. Ours, of whole "
-            f"held-out patients: hard Dice {dice:.3f} (SD {spread:.3f})."
+            f"held-out patients: hard Dice {dice:.3f} (SD {spread:.3f}).",
         ],
     )
 
@@ -83,5 +84,6 @@ def sweep_table(
         known = published.TABLE_3.get(point.count)
         theirs = " / ".join(map(str, known)) if known else "–"
         rows.append(["classifier", str(point.count), *cells, theirs])
-    header = ["", "synthetic", study.positive, study.negative, "total", "balanced", "Mehra et al.: HGG / LGG / total"]
+    theirs = "Mehra et al.: HGG / LGG / total"
+    header = ["", "synthetic", study.positive, study.negative, "total", *OURS.values(), theirs]
     return Table("table3", "Table 3: accuracy with synthetic features", header, rows, notes)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from handmade import SHAPE, pieces, settings, store, values
+from sklearn.metrics import roc_auc_score
 
 from kerasgan import experiment
 from kerasgan.errors import UserError
@@ -81,19 +82,24 @@ def test_predictions_are_those_of_the_delivered_network_on_real_held_out_slices(
     np.testing.assert_allclose(found, expected, atol=1e-5)
     truth = np.array([row["grade"] == "HGG" for row in rows]).astype(int)
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["network"] == accuracies(truth, (found > 0.5).astype(int))
+    patients = np.array([row["patient"] for row in rows])
+    means = [found[patients == name].mean() for name in np.unique(patients)]
+    classes = [truth[patients == name][0] for name in np.unique(patients)]
+    auc = {"auc": roc_auc_score(truth, found), "patient_auc": roc_auc_score(classes, means)}
+    assert metrics["network"] == pytest.approx(accuracies(truth, (found > 0.5).astype(int)) | auc)
 
 
 def test_the_table_stands_beside_the_published_one(run, featuregan_overrides):
     text = (run / "quality.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
-    assert rows[0][1:] == ["HGG", "LGG", "total", "balanced"]
+    assert rows[0][1:] == ["HGG", "LGG", "total", "balanced", "AUC, slices", "AUC, patients"]
     assert [row[0] for row in rows[2:]] == ["classifier", "linear, down-sampled features", "Mehra et al., Table 3"]
-    assert rows[-1][1:] == ["0.95", "0.05", "0.61", "–"]
-    share = {"class0": 0.25, "class1": 0.75, "total": 0.5, "balanced": 0.5}
+    assert rows[-1][1:] == ["0.95", "0.05", "0.61", "–", "–", "–"]
+    share = {"class0": 0.25, "class1": 0.75, "total": 0.5, "balanced": 0.5, "auc": 0.6, "patient_auc": 0.7}
     own = {"count": 7, "held_out": {"LGG": 1, "HGG": 1}, "network": share}
     table = accuracy_table(own, settings(featuregan_overrides))
-    assert [cell.strip() for cell in table.splitlines()[2].split("|")[2:-1]] == ["0.750", "0.250", "0.500", "0.500"]
+    cells = [cell.strip() for cell in table.splitlines()[2].split("|")[2:-1]]
+    assert cells == ["0.750", "0.250", "0.500", "0.500", "0.600", "0.700"]
     assert "Table 3" not in table
     assert "With 7 synthetic features, on 1 LGG and 1 HGG real held-out slices." in table
 
