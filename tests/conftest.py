@@ -12,6 +12,7 @@ from kerasgan.startup import load_tensorflow
 load_tensorflow()
 
 import tensorflow as tf  # noqa: E402 (loaded quietly above)
+from tensorflow.python.framework import config  # noqa: E402
 
 # Before TensorFlow sets up its devices: two virtual processors, so that replicas can be tested on one machine.
 tf.config.set_logical_device_configuration(
@@ -149,6 +150,39 @@ FEATUREGAN = (
 )
 
 
+PGGAN = (
+    "data.size=16",
+    "data.frame=20",
+    "data.slice_range=[0.4,0.6]",
+    "split.train=0.6",
+    "split.test=0.4",
+    "split.stratify=idh",
+    "study.label=idh",
+    "study.negative=wildtype",
+    "study.positive=mutant",
+    "network.latent=6",
+    "network.scale=0.01",
+    "network.class_from=16",
+    "pggan.steps=14",
+    "pggan.steps_per_epoch=2",
+    "pggan.learning_rate=0.01",
+    "pggan.average=0.9",
+    "pggan.deterministic=true",
+    "pggan.checkpoint_every=1",
+    "pggan.validate_every=1",
+    "pggan.sample_every=1",
+    "dcgan.filters=[8,4]",
+    "dcgan.batch_size=4",
+    "dcgan.steps=4",
+    "dcgan.steps_per_epoch=2",
+    "gan_train.images=12",
+    "gan_train.repeats=2",
+    "gan_train.backbone=encoder",
+    "gan_train.encoder_epochs=1",
+    "gan_train.bootstrap=50",
+)
+
+
 @pytest.fixture(scope="session")
 def small_overrides() -> tuple[str, ...]:
     """Overrides that make configs/pairwise.yaml fit the tiny cohort."""
@@ -242,6 +276,40 @@ def features_folder(unet_run, tmp_path_factory) -> Path:
     from kerasgan import experiment
 
     return experiment.extract_features(unet_run, tmp_path_factory.mktemp("features") / "store", quiet=True).folder
+
+
+@pytest.fixture(scope="session")
+def pggan_overrides() -> tuple[str, ...]:
+    """Overrides that make configs/pggan.yaml fit the tiny cohort, whose classes are mutant and wildtype."""
+    return PGGAN
+
+
+@pytest.fixture(scope="session")
+def patches_folder(cohort_csv, tmp_path_factory) -> Path:
+    """`brats_folder`, prepared as configs/pggan.yaml says, but in patches of 16x16. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("patches") / "prepared"
+    experiment.prepare(cohort_csv, folder, model="pggan", overrides=PGGAN, quiet=True)
+    return folder
+
+
+@pytest.fixture
+def deterministic():
+    """Lets a test ask for determinism, which TensorFlow keeps for the rest of the process."""
+    yield
+    config.disable_op_determinism()
+
+
+@pytest.fixture(scope="session")
+def pggan_run(patches_folder, tmp_path_factory) -> Path:
+    """A finished run of PGGAN on `patches_folder`, told the class at 16x16. Not to be written to."""
+    from kerasgan import experiment
+
+    folder = tmp_path_factory.mktemp("pggan") / "t1-16"
+    experiment.train("pggan", data=patches_folder, overrides=PGGAN, run_dir=folder, quiet=True)
+    config.disable_op_determinism()
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -26,12 +26,14 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from benchmarks import __main__ as command  # noqa: E402
+from benchmarks import acgan, feeding, machine, noise, operations, plain_keras, step, unet  # noqa: E402
 from benchmarks import classifier as classifying  # noqa: E402
-from benchmarks import feeding, machine, noise, operations, plain_keras, step  # noqa: E402
 from benchmarks import prepare as preparing  # noqa: E402
 from benchmarks.timing import Ratio, in_turns, rate, times_as_fast  # noqa: E402
 
 SIZE = 32
+# PyTorch's Adam adds epsilon after correcting the second moment, Keras's before: at step 1, sqrt(1 - beta_2) of it.
+FIRST_EPSILON = 1e-7 / math.sqrt(1 - 0.999)
 NETWORKS = ("generator_m", "generator_n", "discriminator_m", "discriminator_n")
 
 
@@ -185,8 +187,7 @@ def test_losses_and_moves_in_pytorch_are_the_same(model, torch_model, settings, 
     names = ("generator_loss", "discriminator_n_loss", "discriminator_m_loss")
     assert losses == pytest.approx([float(logs[name]) for name in names], rel=1e-5)
     for optimizer in torch_model.optimizers:
-        # PyTorch adds epsilon after correcting the second moment, Keras before: at step 1, sqrt(1 - beta_2) of it.
-        optimizer.param_groups[0]["eps"] = 1e-7 / math.sqrt(1 - 0.999)
+        optimizer.param_groups[0]["eps"] = FIRST_EPSILON
     torch_model.train_step(tensors)
     for name in NETWORKS:
         theirs = flat([parameter.detach().numpy() for parameter in getattr(torch_model, name).parameters()])
@@ -367,6 +368,112 @@ def latent_parameters(network):
     return [p for module in (*ordered, getattr(network, last)) for p in module.parameters()]
 
 
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous_format"])
+def test_the_unet_and_its_step_in_pytorch_are_the_same_turned_by_180_degrees(layout):
+    torch = pytest.importorskip("torch")
+    from benchmarks.pytorch_unet import Training
+
+    overrides = ["unet.kernels=he_normal", "unet.learning_rate=0.001", *unet.SMALL]
+    settings = settings_of("unet", overrides=overrides)
+    model, training = unet.our_model(settings), Training(settings.unet, 1, getattr(torch, layout))
+    pairs = unet_pairs(model.network, training.network)
+    random, before = np.random.default_rng(5), []
+    for variable, parameter in pairs:
+        if variable.name == "bias":
+            variable.assign(random.normal(scale=0.1, size=variable.shape))
+        before.append(turned(variable.numpy()))
+        parameter.data.copy_(torch.from_numpy(before[-1]))
+    assert sum(p.numel() for p in training.network.parameters()) == model.network.count_params()
+    batch = unet.random_batch(2, SIZE)
+    image, mask = training.prepare({name: array[:, ::-1, ::-1].copy() for name, array in batch.items()})
+    with torch.no_grad():
+        outputs = training.network(image).permute(0, 2, 3, 1).numpy()[:, ::-1, ::-1]
+    np.testing.assert_allclose(outputs, model.network(batch["image"]), atol=1e-5)
+    training.optimizer.param_groups[0]["eps"] = FIRST_EPSILON
+    logs = model.train_step(tensors_of(batch))
+    assert training.train_step(image, mask) == pytest.approx(
+        [float(logs[k]) for k in ("loss", "dice", "iou")], rel=1e-4
+    )
+    ours, theirs = [turned(variable.numpy()) for variable, _ in pairs], [p.detach().numpy() for _, p in pairs]
+    assert_same_first_step(ours, theirs, before, settings.unet.learning_rate)
+
+
+def unet_pairs(network, theirs):
+    """Each array of ours with PyTorch's parameter of it."""
+    blocks = [(f"conv{level}", block) for level, block in enumerate(theirs.encoders, 1)]
+    blocks += [(f"uconv{4 - k}", block) for k, block in enumerate(theirs.decoders)]
+    layers = [(f"{name}_{k}", each) for name, block in blocks for k, each in enumerate((block.first, block.second), 1)]
+    layers += [(f"deconv{4 - k}", up) for k, up in enumerate(theirs.ups)] + [("uconv1", theirs.logits)]
+    return [
+        pair
+        for name, module in layers
+        for pair in zip(network.get_layer(name).trainable_variables, (module.weight, module.bias), strict=True)
+    ]
+
+
+def turned(array):
+    """A kernel in PyTorch's layout, turned by 180 degrees; a bias as it is."""
+    return array[::-1, ::-1].transpose(3, 2, 0, 1).copy() if array.ndim == 4 else array
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "contiguous_format"])
+def test_the_acgan_and_its_step_in_pytorch_are_the_same(layout, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from benchmarks.pytorch_acgan import Training
+
+    shape, width = (15, 8, 6), 8
+    settings = settings_of("acgan", overrides=["acgan.dropout=0", "acgan.learning_rate=0.0002"])
+    model = acgan.our_model(shape, width, settings)
+    training = Training(shape, width, settings.acgan, getattr(torch, layout))
+    random = np.random.default_rng(5)
+    for variable in (*model.generator.trainable_variables, *model.critic.trainable_variables):
+        scale = 0.1 if variable.name in ("bias", "beta") else 0.0
+        variable.assign(variable + random.normal(scale=scale, size=variable.shape))
+    noise_ = random.normal(size=(16, settings.acgan.latent)).astype("float32")
+    wanted = random.integers(0, 2, 16)
+    monkeypatch.setattr(model, "noise", lambda count: tf.constant(noise_))
+    monkeypatch.setattr(model, "wanted", lambda count: tf.constant(wanted, tf.int32))
+    monkeypatch.setattr(training, "noise", lambda count: torch.from_numpy(noise_))
+    monkeypatch.setattr(training, "wanted", lambda count: torch.from_numpy(wanted))
+    networks_ = [(model.generator, training.generator), (model.critic, training.critic)]
+    pairs = [list(zip(latent_weights(o), acgan_parameters(t), strict=True)) for o, t in networks_]
+    before = [[array for array, _ in each] for each in pairs]
+    for array, parameter in itertools.chain(*pairs):
+        parameter.data.copy_(torch.from_numpy(array))
+    for ours, theirs in networks_:
+        assert sum(p.numel() for p in theirs.parameters()) == sum(map(np.size, ours.trainable_variables))
+    for optimizer in training.optimizers:
+        optimizer.param_groups[0]["eps"] = FIRST_EPSILON
+    batch = acgan.random_batch(shape, 16)
+    losses = training.train_step(*training.prepare(batch))
+    logs = model.train_step(tensors_of(batch))
+    assert losses == pytest.approx([float(logs["generator_loss"]), float(logs["critic_loss"])], rel=1e-4)
+    moved = [(latent_weights(o), [p.detach().numpy() for p in acgan_parameters(t)]) for o, t in networks_]
+    assert_same_latent_step(moved, before, settings.acgan.learning_rate)
+
+
+def acgan_parameters(network):
+    """PyTorch's parameters in Keras's order."""
+    if hasattr(network, "project"):
+        ordered = [network.project, *itertools.chain(*zip(network.norms, network.up, strict=True))]
+    else:
+        hidden = itertools.chain(*zip(network.down[1:], network.norms, strict=True))
+        ordered = [network.down[0], *hidden, network.source, network.classes]
+    return [p for module in ordered for p in module.parameters()]
+
+
+def test_the_acgan_that_is_fed_trains_on_the_features_on_disk(tmp_path):
+    block, shape, dtype, width, count, steps, _ = acgan.QUICK_STORES[0]
+    store = acgan.feature_store(tmp_path, block, shape, dtype, count)
+    assert store.indices("train").size == count and store.read(range(count)).min() >= 0
+    task = acgan.AcganTask(settings_of("acgan"), store, {"width": width})
+    model = task.build()
+    model.make_train_function()
+    for number, call in enumerate(acgan.feeding_calls(task, model, steps).values(), 1):
+        call()
+        assert int(model.optimizers["critic"].iterations) == number * steps
+
+
 def tensors_of(batch):
     return {name: tf.constant(array) for name, array in batch.items()}
 
@@ -422,8 +529,8 @@ def test_an_unknown_benchmark_is_named(capsys):
     with pytest.raises(SystemExit):
         command.main(["stpe"])
     assert (
-        "no benchmark stpe; there are step, classifier, dcgan, wgan, feeding, prepare, translate, style"
-        in capsys.readouterr().err
+        "no benchmark stpe; there are step, classifier, dcgan, wgan, pggan, unet, acgan, feeding, prepare, "
+        "translate, style" in capsys.readouterr().err
     )
 
 

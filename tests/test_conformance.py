@@ -31,6 +31,7 @@ TARGETS = {
     "unet": {},
     "acgan": {"width": 4},
     "feature-classifier": {"synthetic": None, "synthetic_hash": None, "count": None},
+    "pggan": {},
 }
 
 
@@ -46,12 +47,14 @@ DATA = {
     ("aggrgan", "slices"): "classes_folder",
     ("featuregan", "slices"): "graded_folder",
     ("featuregan", "features"): "features_folder",
+    ("pggan", "slices"): "patches_folder",
 }
 OVERRIDES = {
     "pairwise": "small_overrides",
     "brainmr": "brainmr_overrides",
     "aggrgan": "aggrgan_overrides",
     "featuregan": "featuregan_overrides",
+    "pggan": "pggan_overrides",
 }
 
 

@@ -14,9 +14,7 @@ import click
     show_default=True,
     help="The folder that the server is given.",
 )
-@click.option(
-    "--stage", type=int, help="Pixels of a stage of a growing model (pggan), such as 64; default the last."
-)
+@click.option("--stage", type=int, help="Pixels of a stage of a growing model (pggan), such as 64; default the last.")
 @click.option(
     "--warmup/--no-warmup", default=None, help="Warm-up requests; default: if kerasgan[serving] is installed."
 )

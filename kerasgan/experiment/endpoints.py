@@ -10,13 +10,13 @@ import tensorflow as tf
 from kerasgan.errors import UserError
 from kerasgan.experiment.features import makers_of
 from kerasgan.experiment.generation import GENERATOR, classes_of, generator_of, load_network
-from kerasgan.experiment.runs import Run
+from kerasgan.experiment.runs import Run, refuse_other_data
 from kerasgan.papers.featuregan.classification import CLASSIFIER as FEATURE_CLASSIFIER
 from kerasgan.papers.featuregan.feature_classifier import probability
 from kerasgan.papers.featuregan.segmentation import NETWORK as UNET
 from kerasgan.papers.featuregan.segmentation import STANDARD
 from kerasgan.papers.featuregan.standardisation import Standard
-from kerasgan.papers.featuregan.store import open_features
+from kerasgan.papers.featuregan.store import FeatureStore, open_features
 from kerasgan.papers.pggan.training import STAGES
 
 
@@ -48,8 +48,8 @@ def endpoints_of(run: Run, stage: int | None = None) -> list[Endpoint]:
     `stage`: the pixels of a stage of a growing model (pggan); None: the last one, or of any other model.
     """
     if run.model == "pggan":
-        return [_pggan(run, stage or run.settings.data.size)]
-    if stage:
+        return [_pggan(run, run.settings.data.size if stage is None else stage)]
+    if stage is not None:
         raise UserError(f"{run.folder} is a run of {run.model}, which has no stages; leave out --stage {stage}")
     if run.model in _OTHERS:
         return [_OTHERS[run.model](run)]
@@ -131,8 +131,15 @@ Output `probability`: float32 (n, {size}, {size}, 1) in [0, 1], of tumour."""
     return Endpoint(f"unet_{'_'.join(run.settings.study.modalities)}", [taken], "probability", about, [network], call)
 
 
+def _learnt(run: Run) -> FeatureStore:
+    """The features that a run has learnt, by which what it takes and gives is standardised."""
+    store = open_features(Path(run.data))
+    refuse_other_data(run, store)
+    return store
+
+
 def _acgan(run: Run) -> Endpoint:
-    makers, study = makers_of(run, open_features(Path(run.data))), run.settings.study
+    makers, study = makers_of(run, _learnt(run)), run.settings.study
     (_, latent), shape = makers.generator.input_shape[0], makers.generator.output_shape[1:]
     size = ", ".join(map(str, shape))
     about = f"""Makes features of a U-Net from noise, of a wanted class.
@@ -147,7 +154,7 @@ Output `features`: float32 (n, {size}), in the U-Net's units."""
 
 def _feature_classifier(run: Run) -> Endpoint:
     network, study = load_network(run.folder / FEATURE_CLASSIFIER), run.settings.study
-    standard = open_features(Path(run.data)).manifest.channels["train"]
+    standard = _learnt(run).manifest.channels["train"]
     shape = network.input_shape[1:]
     about = f"""Tells {study.positive} from {study.negative} by features of a U-Net.
 
@@ -157,7 +164,7 @@ Output `probability`: float32 (n,) in [0, 1], of {study.positive}."""
     def call(features: tf.Tensor) -> tf.Tensor:
         return probability(network, standard.standardise(features))
 
-    name = f"feature_classifier_{run.target['count']}"
+    name = f"feature_classifier_{run.target['count'] or 0}"
     return Endpoint(name, [Taken("features", shape, 0.0)], "probability", about, [network], call)
 
 

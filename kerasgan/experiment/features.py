@@ -113,15 +113,16 @@ def generate_features(
     opened = _run_of(run, "acgan")
     settings, real = opened.settings, open_features(Path(opened.data))
     refuse_other_data(opened, real)
+    seed = settings.acgan.seed if seed is None else seed
     with tqdm(desc="features", unit="feature", disable=quiet) as bar:
         return synthesise(
             makers_of(opened, real),
             real,
             Path(out),
             count=count or settings.acgan.samples,
-            seed=settings.acgan.seed if seed is None else seed,
+            seed=seed,
             classes=settings.study.classes,
-            origin=f"synthetic, by an AC-GAN of width {opened.target['width']} from {opened.origin}",
+            origin=f"synthetic, by an AC-GAN of width {opened.target['width']}, seed {seed}, from {opened.origin}",
             progress=bar.update,
         )
 

@@ -11,8 +11,10 @@ from kerasgan.data.imagesets import ImageSet
 from kerasgan.errors import UserError
 from kerasgan.evaluation.features import backbone as backbone_of
 from kerasgan.evaluation.gan_train import MEASURES, GanTrain, Side, SvmSettings, Trial, gan_train
+from kerasgan.experiment.generation import classes_of
 from kerasgan.experiment.images import image_set
 from kerasgan.experiment.memorisation import check_held_out
+from kerasgan.experiment.runs import open_run
 from kerasgan.files import write_text
 from kerasgan.report.tables import markdown
 
@@ -112,6 +114,7 @@ def evaluate_gan_train(
     UserError if a run, or a folder of `generate`, says that it has learnt the test patients.
     """
     _check_repeats(synthetic, repeats)
+    _check_told(synthetic)
     if training is None and all(_is_prepared(source) for source in real.values()):
         training = real
     common = {"sequence": sequence, "partition": partition, "size": size}
@@ -143,6 +146,16 @@ def evaluate_gan_train(
 
 def _is_prepared(source: str | Path) -> bool:
     return (Path(source) / "manifest.json").is_file()
+
+
+def _check_told(synthetic: Sources) -> None:
+    """A run that is given for several classes must know them, else all would get the same images."""
+    for name, source in synthetic.items():
+        again = [other for other, own in synthetic.items() if other != name and Path(own) == Path(source)]
+        if again and (Path(source) / "run.json").is_file() and not classes_of(open_run(source)):
+            raise UserError(
+                f"{source} is given for {name} and {again[0]}, but its generator knows no classes; give a run for each"
+            )
 
 
 def _check_repeats(synthetic: Sources, repeats: int) -> None:

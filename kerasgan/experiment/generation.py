@@ -88,8 +88,10 @@ def _streamed(run: Run, count: int, seed: int, category: str | None) -> Iterator
     if category is not None and not classes:
         raise UserError(f"{run.folder} is a run of {run.model}, whose generator knows no classes; leave out {category}")
     if classes and category not in classes:
+        wrong = "" if category is None else f", not {category}"
         raise UserError(
-            f"{run.folder} generates images of {' or '.join(classes)}; name one of these classes, not {category}"
+            f"{run.folder} generates images of {' or '.join(classes)}; name one of these classes{wrong}: kerasgan "
+            f"generate {run.folder} --class {classes[0]}"
         )
     label = classes.index(category) if classes else None
     return streamed(generator_of(run), count, seed, draw_of(run), label)

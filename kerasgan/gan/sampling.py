@@ -61,7 +61,7 @@ def _filled(values: np.ndarray, signature: tf.TensorSpec) -> tf.Tensor:
 def streamed(
     generator: keras.Model, count: int, seed: int, draw: Draw = normal, label: int | None = None
 ) -> Iterator[np.ndarray]:
-    """`count` images in batches (n, h, w), never more than one of them in memory; `label`: of a generator of classes."""
+    """`count` images in batches (n, h, w), one at a time in memory; `label`: the class, of a generator of classes."""
     sample, random = sampler(generator), np.random.default_rng(seed)
     size = generator.inputs[0].shape[1]
     for start in range(0, count, BATCH):

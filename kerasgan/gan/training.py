@@ -85,6 +85,8 @@ def fit(
             )
     if chief:
         (folder / "previous.npz").unlink(missing_ok=True)
+    if requests:  # asked in the last epoch: what comes after it, another stage or run, is not begun
+        raise Stopped(requests[0], keeper.position)
 
 
 class _Scalars(keras.callbacks.Callback):

@@ -12,7 +12,19 @@ load_tensorflow()  # before the modules below import it
 
 import tensorflow as tf  # noqa: E402
 
-from benchmarks import classifier, feeding, machine, noise, prepare, step, style, translate  # noqa: E402
+from benchmarks import (  # noqa: E402
+    acgan,
+    classifier,
+    feeding,
+    machine,
+    noise,
+    prepare,
+    progressive,
+    step,
+    style,
+    translate,
+    unet,
+)
 from benchmarks.timing import Row  # noqa: E402
 from kerasgan.files import write_text  # noqa: E402
 from kerasgan.report.tables import markdown  # noqa: E402
@@ -22,6 +34,9 @@ BENCHMARKS = {
     "classifier": classifier.rows,
     "dcgan": partial(noise.rows, "dcgan"),
     "wgan": partial(noise.rows, "wgan"),
+    "pggan": progressive.rows,
+    "unet": unet.rows,
+    "acgan": acgan.rows,
     "feeding": feeding.rows,
     "prepare": prepare.rows,
     "translate": translate.rows,

@@ -47,7 +47,7 @@ def test_from_a_unet_to_the_classifier(unet_run, features_folder, widths, sets, 
     assert again.startswith(f"{features_folder}: 56 HGG, 24 LGG; 4x4x8 float32")
     assert {path.name for path in widths.iterdir() if path.is_dir()} == {"width-4", "width-6"}
     words = ["features", "generate", widths / "width-6", "--out", tmp_path / "made", "--count", 24, "--seed", 3]
-    assert "synthetic, by an AC-GAN of width 6 from BraTS folders in" in run(*words, "--quiet")
+    assert "synthetic, by an AC-GAN of width 6, seed 3, from BraTS folders in" in run(*words, "--quiet")
     common = ["--features", features_folder, "--synthetic", tmp_path / "made", "--count", 2, *sets]
     output = run("train", "feature-classifier", *common, "--dry-run", "--run-dir", tmp_path / "run")
     assert "2 of them synthetic" in output and "with 2 synthetic features of made" in output

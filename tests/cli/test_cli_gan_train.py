@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -107,7 +108,8 @@ def test_a_gan_that_has_learnt_the_test_patients_is_refused(folders, classes_fol
 
 
 def test_runs_generate_again_and_again(folders, noise_run, tmp_path):
-    words = ["--synthetic", f"mutant={noise_run}", f"wildtype={noise_run}", *folders["real"], "--positive", "mutant"]
+    other = shutil.copytree(noise_run, tmp_path / "other")
+    words = ["--synthetic", f"mutant={noise_run}", f"wildtype={other}", *folders["real"], "--positive", "mutant"]
     output = run(*words, "--count", 6, "--repeats", 2, *QUICK, "--out", tmp_path / "g.json")
     trials = json.loads((tmp_path / "g.json").read_text())["gan_train"]["the GAN"]
     assert [f"seed {number}," in own["training"]["origins"]["mutant"] for number, own in enumerate(trials, 1)] == [
@@ -119,6 +121,8 @@ def test_runs_generate_again_and_again(folders, noise_run, tmp_path):
     assert f"{np.mean(accuracies):.3f} ({np.std(accuracies, ddof=1):.3f})" in row
     assert "give --training" in output
     assert "is a run, which makes as many images as asked for; give --count" in sentence(*words, *QUICK)
+    same = ["--synthetic", f"mutant={noise_run}", f"wildtype={noise_run}", *words[3:], "--count", 6, *QUICK]
+    assert "is given for mutant and wildtype, but its generator knows no classes" in sentence(*same)
     assert "is no run, so it cannot generate 2 times" in sentence(
         *folders["synthetic"], *words[3:], "--repeats", 2, *QUICK
     )

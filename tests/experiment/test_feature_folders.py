@@ -172,7 +172,7 @@ def test_generated_features_are_those_of_the_runs_table(acgan, tmp_path, feature
     metrics = json.loads((acgan / "metrics.json").read_text())
     assert store.count == round(metrics["class_accuracy"] * metrics["samples"])
     assert store.extraction.data == open_features(features_folder).hash and store.shape == (4, 4, 8)
-    assert "AC-GAN of width 4 from BraTS folders in" in store.manifest.origin
+    assert "AC-GAN of width 4, seed 1, from BraTS folders in" in store.manifest.origin
     again = experiment.generate_features(acgan, tmp_path / "again", seed=1, count=40, quiet=True)
     assert contents(again.folder) == contents(store.folder)
     other = experiment.generate_features(acgan, tmp_path / "other", seed=2, quiet=True)

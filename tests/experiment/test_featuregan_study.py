@@ -79,9 +79,10 @@ def test_dry_run_before_anything_is_there(options, tmp_path, capsys):
 
 
 def test_an_interval_by_hand():
-    # Of 1, 2, 3: mean 2, standard deviation 1, Student's quantile of 2 degrees of freedom 4.302653.
-    mean, low, high = study.interval([1, 2, 3], 0.95)
-    assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), abs=1e-6)
+    # Of 0.4, 0.5, 0.6: mean 0.5, standard deviation 0.1, Student's quantile of 2 degrees of freedom 4.302653.
+    half = 4.302653 * 0.1 / 3**0.5
+    assert study.interval([0.4, 0.5, 0.6], 0.95) == pytest.approx((0.5, 0.5 - half, 0.5 + half), abs=1e-6)
+    assert study.interval([0.9, 1, 1], 0.95)[2] == 1, "a share has no bound beyond 1"
 
 
 def test_a_point_of_the_paper_shows_the_papers_numbers():

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import nibabel
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.generation import generated, learnt_by
 from kerasgan.experiment.images import image_set
+from kerasgan.gan import sampling
 
 
 @pytest.mark.parametrize(("kind", "bits"), [("png", 8), ("png", 16), ("npz", 8), ("nifti", 8)])
@@ -82,6 +84,56 @@ def test_images_say_what_was_learnt(noise_run, classes_folder, aggrgan_overrides
     more = {"data": classes_folder, "overrides": aggrgan_overrides, "quiet": True}
     other = learnt_by(experiment.train("dcgan2", category="mutant", run_dir=tmp_path / "run", **more))
     assert other["held_out"] and (other["partition"], other["label"], other["sequence"]) == (1, "idh", "t1e")
+
+
+def test_images_of_a_class_of_a_run(pggan_run, patches_folder, tmp_path):
+    """The generator's own numbers from uniform noise; the same noise in both classes."""
+    made = {name: generated(pggan_run, 70, 3, name).images for name in ("wildtype", "mutant")}
+    network = keras.saving.load_model(pggan_run / "generators" / "generator.keras", safe_mode=True)
+    vectors = sampling.noise(70, 6, 3, sampling.uniform)
+    for label, images in enumerate(made.values()):
+        expected = network([vectors, np.full(70, label)]).numpy()[..., 0]
+        np.testing.assert_allclose(images, np.clip(expected, -1, 1), atol=1e-5)
+    assert not np.allclose(*made.values())
+    np.testing.assert_array_equal(generated(pggan_run, 5, 3, "mutant").images, made["mutant"][:5])
+    assert not np.array_equal(generated(pggan_run, 5, 4, "mutant").images, made["mutant"][:5])
+
+    out = experiment.generate(pggan_run, tmp_path / "out", count=3, seed=3, category="mutant", quiet=True)
+    about = json.loads((out / "images.json").read_text())
+    assert (about["class"], about["sequence"], about["model"]) == ("mutant", "t1", "pggan")
+    assert about["origin"].startswith("pggan mutant, seed 3, trained on BraTS folders in")
+    np.testing.assert_allclose(imagesets.read_images(out).images, made["mutant"][:3], atol=1 / 255 + 1e-6)
+    learnt = learnt_by(out)
+    assert (learnt["held_out"], learnt["partition"], learnt["sequence"]) == (True, 1, "t1")
+    assert learnt["data_hash"] == open_prepared(patches_folder).hash
+
+
+def test_a_class_is_named_where_there_are_some_and_only_there(pggan_run, noise_run, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(
+        UserError, match=r"images of wildtype or mutant; name one of these classes: .* --class wildtype"
+    ):
+        experiment.generate(pggan_run, out, count=1, quiet=True)
+    with pytest.raises(UserError, match="name one of these classes, not glioma"):
+        experiment.generate(pggan_run, out, count=1, category="glioma", quiet=True)
+    with pytest.raises(UserError, match="a run of dcgan, whose generator knows no classes; leave out mutant"):
+        experiment.generate(noise_run, out, count=1, category="mutant", quiet=True)
+    assert not out.exists()
+    with pytest.raises(UserError, match="name one of these classes"):
+        image_set(pggan_run, count=2)
+    both = [image_set(run, count=2, category="mutant") for run in (pggan_run, noise_run)]
+    assert both[0].images.shape == (2, 16, 16) and "mutant" in both[0].origin and "mutant" not in both[1].origin
+
+
+def test_a_network_that_is_told_no_class_knows_none(pggan_run, tmp_path):
+    """The generator of the stage before, as a run with network.class_from=null delivers it."""
+    run = shutil.copytree(pggan_run, tmp_path / "run")
+    shutil.copy(run / "stages" / "0008.keras", run / "generators" / "generator.keras")
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("class_from: 16", "class_from: null"))
+    assert generated(run, 3, 1).images.shape == (3, 8, 8)
+    with pytest.raises(UserError, match="knows no classes; leave out mutant"):
+        generated(run, 3, 1, "mutant")
 
 
 def picture(path, levels, mode=None):

@@ -194,3 +194,11 @@ def test_history_of_a_killed_and_resumed_run_is_that_of_an_uninterrupted_one(tmp
     assert rows(parts) == rows(whole)
     assert [row["epoch"] for row in rows(whole)] == ["1", "2", "3", "4"]
     assert [row["psnr"] for row in rows(whole)] == ["", "2", "", "4"]
+
+
+def test_a_stop_in_the_last_step_is_heard_after_all_is_saved(tmp_path, uninterrupted):
+    """What comes next, another stage or another run, must not begin."""
+    with pytest.raises(Stopped) as stopped:
+        train(tmp_path, toy(), epochs=4, callbacks=[At(3, STEPS - 1, lambda: os.kill(os.getpid(), signal.SIGTERM))])
+    assert (stopped.value.position.epoch, stopped.value.position.step) == (4, 0)
+    assert_same(train(tmp_path, toy(seed=9), epochs=4, resume=True), uninterrupted)

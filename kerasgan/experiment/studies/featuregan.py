@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
+from kerasgan.errors import UserError
 from kerasgan.experiment.features import extract_features, generate_features
 from kerasgan.experiment.runs import open_run
 from kerasgan.experiment.studies import common
@@ -131,7 +132,9 @@ def _synthesis(work: Study) -> dict[str, Any]:
 
 def _is_noted(work: Study, name: str, wanted) -> bool:
     note = work.folder / f"{name}.json"
-    if not (note.is_file() and (work.folder / name / "manifest.json").is_file()):
+    gan = work.acgan(work.settings.sweep.width)
+    networks = [work.unet / NETWORK, *([gan / GENERATOR, gan / CRITIC] if name == "synthetic" else [])]
+    if not all(path.is_file() for path in (note, work.folder / name / "manifest.json", *networks)):
         return False
     return json.loads(note.read_text(encoding="utf-8")) == wanted(work)
 
@@ -140,6 +143,11 @@ def _begin(work: Study, name: str, wanted: dict[str, Any]) -> Path:
     """The folder of features to write; what was made of something else is removed, what was begun goes on."""
     note, folder = work.folder / f"{name}.json", work.folder / name
     if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != wanted:
+        if name == "features" and (work.folder / "acgan").exists():
+            raise UserError(
+                f"{folder} was made of another U-Net or with other settings, and the AC-GANs beside it have learnt "
+                "from it; run the study into another folder (--out)"
+            )
         remove(folder)
     write_text(note, json.dumps(wanted))
     return folder
@@ -235,9 +243,11 @@ def _write_tables(work: Study) -> None:
         study.class_accuracy_table(gans, settings.study),
         study.sweep_table(points, baseline["linear"], settings.study, sweep.confidence, notes),
     ]
+    own = settings.unet
     length = (
-        f"U-Net {settings.unet.epochs} epochs (30), weights to begin with: {settings.unet.weights} (of BraTS); AC-GAN "
-        f"{settings.acgan.epochs} (50); slices of {settings.data.size} (240), features of {settings.features.block} "
+        f"U-Net {own.epochs} epochs (30) at a rate of {own.learning_rate:g} (1e-5), weights to begin with: "
+        f"{own.weights} (of BraTS); AC-GAN {settings.acgan.epochs} epochs (50); slices of {settings.data.size} (240), "
+        f"{settings.data.selection} (all); features of {settings.features.block} "
         f"{'x'.join(map(str, work.features.shape))} (15x15x1024)"
     )
     work.write_tables("Mehra et al. 2022", length, tables)

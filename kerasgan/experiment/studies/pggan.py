@@ -10,29 +10,30 @@ STUDY/
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-import click
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kerasgan.data.imagesets import ImageSet, joined
-from kerasgan.data.prepare import Prepared, open_prepared
+from kerasgan.data.imagesets import ImageSet, joined, visits_with
+from kerasgan.data.pipeline import count_slices
+from kerasgan.errors import UserError
+from kerasgan.evaluation.encoder import EncoderSettings
 from kerasgan.evaluation.features import Backbone, backbone
 from kerasgan.evaluation.gan_train import GanTrain, SvmSettings, gan_train
 from kerasgan.experiment.comparison import train_image_encoder
-from kerasgan.experiment.generation import generator_hash
+from kerasgan.experiment.generation import GENERATOR, generator_hash
 from kerasgan.experiment.images import image_set
-from kerasgan.experiment.preparation import is_simulated, simulated
-from kerasgan.experiment.studies.common import Step, take
-from kerasgan.experiment.training import is_done, train
-from kerasgan.files import remove, write_text
+from kerasgan.experiment.studies import common
+from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.training import TASKS, is_done
+from kerasgan.files import write_text
 from kerasgan.metrics.frechet import frechet_distance
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.sliced_wasserstein import sliced_wasserstein_by_level
@@ -49,15 +50,10 @@ MOST_STEPS = 5000  # of the logistic regression's solver
 
 
 @dataclass(frozen=True)
-class Study:
-    """Where a study is kept, on which data, and with which words of the command line."""
+class Study(common.Study):
+    """Where the parts of the study are kept, and what they are made with."""
 
-    folder: Path
-    prepared: Prepared
     settings: PgganSettings
-    options: dict[str, Any]  # config, profile, overrides
-    keep_checkpoints: bool
-    quiet: bool
 
     @property
     def pggan(self) -> Path:
@@ -98,6 +94,14 @@ class Study:
         overrides = tuple(f"{key}={json.dumps(value)}" for key, value in chosen.items())
         return {"config": None, "profile": "full", "overrides": overrides}
 
+    def runs(self) -> list[tuple[str, str, Path, Mapping[str, Any], dict[str, Any]]]:
+        """Title, model, folder, configuration and target of each run."""
+        target = {"sequence": self.settings.study.modality, "size": self.settings.data.size}
+        others = [
+            (f"DCGAN of {name}", "dcgan", self.dcgan(name), self.dcgan_options(name), target) for name in self.classes
+        ]
+        return [("PGGAN", "pggan", self.pggan, self.options, {}), *others]
+
     def images(self, source: Path, subset: str, category: str, count: int | None, seed: int) -> ImageSet:
         """Images of a class: real ones of a subset, or those that a run makes."""
         own = self.settings.study
@@ -106,89 +110,80 @@ class Study:
         return image_set(source, count=count, seed=seed, category=category, **chosen)
 
 
-def reproduce_pggan(
-    *,
-    data: str | Path | None = None,
-    config: str | Path | None = None,
-    profile: str = "full",
-    overrides: Sequence[str] = (),
-    out: str | Path | None = None,
-    keep_checkpoints: bool = False,
-    dry_run: bool = False,
-    quiet: bool = False,
-) -> Path:
+def reproduce_pggan(**words: Unpack[Words]) -> Path:
     """Train what is missing, resume what was interrupted, judge by GAN-train, and write the tables.
 
-    Args:
-        data: a prepared folder; None: the simulated cohort of the settings.
-        config, profile, overrides: see `papers.settings_of`.
-        out: the study's folder; default runs/pggan/study, or study-PROFILE.
-        keep_checkpoints: of finished runs.
-        dry_run: say what would be done.
-        quiet: no progress.
-
-    Returns the folder of the study.
+    `words`: see `common.Words`. Returns the folder of the study.
     """
-    settings = settings_of("pggan", config, profile, overrides)
-    folder = Path(out or Path("runs") / "pggan" / ("study" if profile == "full" else f"study-{profile}"))
-    if dry_run and data is None and not is_simulated(settings):
-        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
-        return folder
-    if settings.gan_train.backbone != "encoder" and not dry_run:
-        backbone(settings.gan_train.backbone)  # that its weights cannot be had should not come out after the training
-    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
-    options = {"config": config, "profile": profile, "overrides": tuple(overrides)}
-    work = Study(folder, prepared, settings, options, keep_checkpoints, quiet)
-    if not quiet:
-        click.echo(f"data: {prepared.manifest.origin}", err=True)
-    take(_steps(work), dry_run, quiet)
-    if not dry_run:
+    settings = settings_of("pggan", words.get("config"), words.get("profile", "full"), words.get("overrides", ()))
+    work, dry_run = begun(Study, "pggan", settings, words), words.get("dry_run", False)
+    if work and not dry_run:
+        _check(work)
+    if work:
+        take(_steps(work), dry_run, work.quiet)
+    if work and not dry_run:
         _write_tables(work)
-    return folder
+        work.show_tables()
+    return folder_of("pggan", words)
+
+
+def _check(work: Study) -> None:
+    """What would stop the study after days of training is found out before."""
+    if work.settings.network.class_from is None:
+        raise UserError(
+            "GAN-train needs images of two classes, and network.class_from=null makes a generator that knows none; "
+            "give it a resolution"
+        )
+    for _, model, folder, options, target in work.runs():
+        if not is_done(folder, model, options, work.prepared):
+            TASKS[model](settings_of(model, **options), work.prepared, target)
+    if not work.encoder:
+        backbone(work.settings.gan_train.backbone)  # its weights
 
 
 def _steps(work: Study) -> list[Step]:
     """What is to be done, whether it is, and how, in order."""
     steps: list[Step] = [
-        ("PGGAN", partial(is_done, work.pggan, "pggan", work.options, work.prepared), partial(_train_pggan, work))
+        (
+            title,
+            partial(is_done, folder, model, options, work.prepared),
+            partial(work.train, model, folder, options=options, **target),
+        )
+        for title, model, folder, options, target in work.runs()
     ]
-    for category in work.classes:
-        done = partial(is_done, work.dcgan(category), "dcgan", work.dcgan_options(category), work.prepared)
-        steps.append((f"DCGAN of {category}", done, partial(_train_dcgan, work, category)))
     if work.encoder:
-        steps.append(("features of real images", work.encoder.is_file, partial(_train_encoder, work)))
+        steps.append(("features of real images", partial(_is_encoded, work), partial(_train_encoder, work)))
     steps.append(("GAN-train", partial(_is_judged, work), partial(_judge, work)))
     return steps
 
 
-def _train(work: Study, model: str, folder: Path, options: Mapping[str, Any], **target: Any) -> None:
-    more = {"data": work.prepared.folder, "run_dir": folder, "quiet": work.quiet}
-    train(model, resume=(folder / "run.json").is_file(), **target, **more, **options)
-    if not work.keep_checkpoints:  # optimizer moments make up most of a run's hundreds of megabytes
-        remove(folder / "checkpoints")
+def _encoded(work: Study) -> dict[str, Any]:
+    """The images that the encoder learns."""
+    own, prepared = work.settings.study, work.prepared
+    count = min(ENCODER_IMAGES, count_slices(visits_with(prepared, own.modality, "train", own.partition)))
+    chosen = {"sequence": own.modality, "subset": "train", "where": None, "partition": own.partition, "size": None}
+    return chosen | {"count": count}
 
 
-def _train_pggan(work: Study) -> None:
-    _train(work, "pggan", work.pggan, work.options)
-
-
-def _train_dcgan(work: Study, category: str) -> None:
-    target = {"sequence": work.settings.study.modality, "size": work.settings.data.size}
-    _train(work, "dcgan", work.dcgan(category), work.dcgan_options(category), **target)
+def _is_encoded(work: Study) -> bool:
+    own, beside = work.settings.gan_train, work.encoder.with_suffix(".json")
+    if not (work.encoder.is_file() and beside.is_file()):
+        return False
+    card = json.loads(beside.read_text(encoding="utf-8"))
+    settings = asdict(EncoderSettings(epochs=own.encoder_epochs, seed=own.seed))
+    wanted = {"settings": settings, "chosen": _encoded(work) | {"data": work.prepared.hash}}
+    return wanted == {name: card.get(name) for name in wanted}
 
 
 def _train_encoder(work: Study) -> None:
-    own, study = work.settings.gan_train, work.settings.study
-    chosen = {"sequence": study.modality, "subset": "train", "partition": study.partition}
-    there = len(image_set(work.prepared.folder, **chosen))
+    own = work.settings.gan_train
     train_image_encoder(
         real=work.prepared.folder,
         out=work.encoder,
-        count=min(ENCODER_IMAGES, there),
         seed=own.seed,
         epochs=own.encoder_epochs,
         quiet=work.quiet,
-        **chosen,
+        **_encoded(work),
     )
 
 
@@ -205,7 +200,8 @@ def _made_from(work: Study) -> dict[str, Any]:
 
 
 def _is_judged(work: Study) -> bool:
-    if not work.result.is_file() or (work.encoder and not work.encoder.is_file()):
+    needed = [folder / GENERATOR for _, _, folder, _, _ in work.runs()] + ([work.encoder] if work.encoder else [])
+    if not all(path.is_file() for path in (work.result, *needed)):
         return False
     return json.loads(work.result.read_text(encoding="utf-8"))["made_from"] == _made_from(work)
 
@@ -219,10 +215,9 @@ def _judge(work: Study) -> None:
         return {name: work.images(source(name), "all", name, own.images, seed + repeat) for name in work.classes}
 
     def real(subset: str) -> dict[str, ImageSet]:
-        whole = {name: work.images(work.prepared.folder, subset, name, None, seed) for name in work.classes}
         # As many to learn from as generated ones, where there are as many.
-        count = min(own.images, *map(len, whole.values())) if subset == "train" else None
-        return {name: each.sample(count, seed) if count else each for name, each in whole.items()}
+        count = min(own.images, *(_there(work, subset, name) for name in work.classes)) if subset == "train" else None
+        return {name: work.images(work.prepared.folder, subset, name, count, seed) for name in work.classes}
 
     sources = {"PGGAN": lambda name: work.pggan, "DCGAN": work.dcgan}
     generated = {name: [made(source, i) for i in range(own.repeats)] for name, source in sources.items()}
@@ -243,6 +238,12 @@ def _judge(work: Study) -> None:
         "rows": {table.name: asdict(table) for table in _judged_tables(work, result, space, sets, test, training)},
     }
     write_text(work.result, json.dumps(content, indent=1, allow_nan=False))
+
+
+def _there(work: Study, subset: str, category: str) -> int:
+    """How many real images of a class a subset has."""
+    own = work.settings.study
+    return count_slices(visits_with(work.prepared, own.modality, subset, own.partition, own.label, category))
 
 
 def _judged_tables(
@@ -268,10 +269,11 @@ def _judged_tables(
         name: _distances(_joined(each, count, own.seed), tested, space, probability, own.seed)
         for name, each in sets.items()
     }
+    found["training images"]["IS"] = float("nan")  # the regression has learnt these very images
     about = [
         f"Of {count} images per class, to as many real ones of test patients. FID in the features of GAN-train; the "
         "inception score by a logistic regression on these features that has learnt the real classes, so it is at most "
-        "2 and compares these rows alone; smaller distances are better."
+        "2 and compares these rows alone; smaller distances are better. Of the first set of generated images."
     ]
     return [study.gan_train_table(result, notes), study.gan_test_table(result), study.distance_table(found, about)]
 
@@ -305,17 +307,15 @@ def _write_tables(work: Study) -> None:
     settings, origin = work.settings, work.prepared.manifest.origin
     tables = [study.Table(**each) for each in content["rows"].values()]
     length = (
-        f"PGGAN {settings.pggan.steps} steps (20000) of {settings.pggan.batch_size} images (4), DCGAN "
-        f"{settings.dcgan.steps}; images of {settings.data.size} (256)"
+        f"PGGAN {settings.pggan.steps} steps (20000) of {settings.pggan.batch_size} images (4) at a rate of "
+        f"{settings.pggan.learning_rate:g} (2e-4), flips every {settings.pggan.flip_every} (3; 0: never) steps, "
+        f"channels {settings.network.scale:g} of Karras's; DCGAN {settings.dcgan.steps} steps; images of "
+        f"{settings.data.size} (256)"
     )
-    head = f"# Alam et al.: the study\n\nOurs on: {origin}\n\n{length}\n\n"
-    write_text(work.folder / "tables.md", head + "\n".join(table.markdown() for table in tables))
-    for table in tables:
-        write_text(work.folder / f"{table.name}.csv", table.csv(origin))
+    work.write_tables("Alam et al.", length, tables)
     results = {"data": origin, "length": length} | {key: content[key] for key in ("result", "rows")}
     write_text(work.folder / "results.json", json.dumps(results, indent=1))
     _draw(work)
-    click.echo((work.folder / "tables.md").read_text(encoding="utf-8"))
 
 
 def _draw(work: Study) -> None:
@@ -324,6 +324,7 @@ def _draw(work: Study) -> None:
     for category in work.classes:
         for source in (work.pggan, work.dcgan(category)):
             lines.append(work.images(source, "all", category, SHOWN, seed).images)
-        real = work.images(work.prepared.folder, "test", category, None, seed)
-        lines.append(np.resize(real.sample(min(SHOWN, len(real)), seed).images, lines[0].shape))
+        count = min(SHOWN, _there(work, "test", category))
+        real = work.images(work.prepared.folder, "test", category, count, seed)
+        lines.append(np.resize(real.images, lines[0].shape))
     write_mosaic(work.folder / "figure3.png", np.concatenate(lines), SHOWN)

@@ -69,16 +69,21 @@ class BrainmrTask(LatentTask):
                 "prepared with (data.size); expected a multiple: choose another --size, or prepare the cohort again"
             )
         held_out = settings.study.held_out
-        learnt, compared = ("train", "validation") if held_out else ("all", "all")
+        learnt = self._visits(prepared, target["sequence"], "train" if held_out else "all")
         super().__init__(
             settings,
             prepared,
             target,
             size,
-            self._visits(prepared, target["sequence"], learnt),
-            self._visits(prepared, target["sequence"], compared),
+            learnt,
+            self._visits(prepared, target["sequence"], self._held_out(prepared)) if held_out else learnt,
             "held-out" if held_out else "the training",
         )
+
+    def _held_out(self, prepared: Prepared) -> str:
+        """The subset that curves compare with, by which nothing is chosen: test patients where none validate."""
+        partition = prepared.manifest.partitions[self.settings.study.partition - 1]
+        return "validation" if partition["validation"] else "test"
 
     def _visits(self, prepared: Prepared, sequence: str, subset: str) -> dict[str, list[PreparedVisit]]:
         study = self.settings.study

@@ -98,8 +98,8 @@ class FeatureClassifierTask:
         self.settings, self.prepared, self.added = settings, prepared, target["count"] or 0
         self.labels = labels_of_both(prepared, settings.study, "train")
         self.indices = prepared.indices("train")
-        self.held_out = prepared.indices(settings.study.validate_on)
-        self.truth = labels_of_both(prepared, settings.study, settings.study.validate_on)[self.held_out]
+        self.held_out = prepared.indices("test")
+        self.truth = labels_of_both(prepared, settings.study, "test")[self.held_out]
         self.standard = prepared.manifest.channels["train"]
         self.store: FeatureStore | Joined = prepared
         if target["synthetic"]:

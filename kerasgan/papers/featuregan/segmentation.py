@@ -8,7 +8,9 @@ Published: soft Dice loss, hard Dice and IoU of training and validation (Table 2
 values, 0.74 and 0.79, without the names of their rows.
 
 Deviations: the published weights (u-net-brain-tumor, trained on BraTS) cannot be shipped, so without a file of weights
-training begins from random numbers; intensities are scaled to their percentiles per volume before the z-score.
+training begins from random numbers; intensities are scaled to their percentiles per volume before the z-score, which
+takes the training samples alone ("all the samples" would include those that are tested on); for the augmentation see
+`kerasgan.data.warping.augment`.
 """
 
 import json
@@ -82,7 +84,8 @@ class UnetTask:
     def __init__(self, settings: FeatureganSettings, prepared: Prepared, target: dict[str, Any]):
         self.settings, self.prepared = settings, prepared
         self.learnt = Slices.of(prepared, settings.study, "train")
-        self.held_out = Slices.of(prepared, settings.study, settings.study.validate_on)
+        self.validation = Slices.of(prepared, settings.study, settings.study.validate_on)
+        self.held_out = Slices.of(prepared, settings.study, "test")
         self.count = self.learnt.count
         if self.training.weights != "random":  # a wrong file is found out before there is a run's folder
             self._load_weights(self.network())
@@ -173,8 +176,8 @@ class UnetTask:
         ]
 
     def validate(self, predict) -> dict[str, float]:
-        """The measures of an epoch as means over held-out slices."""
-        found = self.measured(predict, self.held_out)
+        """The measures of an epoch as means over the slices of `study.validate_on`."""
+        found = self.measured(predict, self.validation)
         return {f"validation_{name}": float(found[name].mean()) for name in MEASURES}
 
     def measured(self, predict, slices: Slices) -> dict[str, np.ndarray]:

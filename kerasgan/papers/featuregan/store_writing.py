@@ -97,7 +97,10 @@ def _write_shard(
         header = npy_header((len(chunk), *extraction.shape), extraction.dtype)
         file.write(header)
         digest.update(header)
-        for piece, values in zip(chunk, rows, strict=False):  # the stream goes on with the next shard
+        for piece in chunk:
+            values = next(rows, None)
+            if values is None:
+                raise UserError(f"the features ended before {piece.name}; make them anew into another folder")
             kept, own = _kept(values, extraction, piece.name)
             file.write(kept)
             digest.update(kept)

@@ -25,10 +25,10 @@ class Point:
 
 
 def interval(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
-    """Mean, lower and upper bound of Student's interval for the mean of at least two values."""
+    """Mean, lower and upper bound of Student's interval for the mean of at least two shares, cut to [0, 1]."""
     mean, n = float(np.mean(values)), len(values)
     half = float(students_t.ppf(0.5 + confidence / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-    return mean, mean - half, mean + half
+    return mean, max(0.0, mean - half), min(1.0, mean + half)
 
 
 def unet_table(metrics: dict[str, Any]) -> Table:

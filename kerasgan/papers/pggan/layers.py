@@ -200,7 +200,10 @@ class MinibatchDeviation(keras.layers.Layer):
         return (*input_shape[:-1], input_shape[-1] + 1)
 
 
-_UNEVEN = f"the critic compares images in groups of {GROUP}: a replica has up to {GROUP} or a multiple of it, not"
+_UNEVEN = (
+    f"the critic compares images in groups of {GROUP}: expected a batch_size of which a replica has up to {GROUP} or a "
+    f"multiple of {GROUP}, not"
+)
 
 
 def group_of(batch: int | None) -> int | None:

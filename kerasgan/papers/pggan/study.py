@@ -46,5 +46,7 @@ def _cells(trials: Sequence[Trial], names: Sequence[str]) -> list[str]:
 def distance_table(found: Mapping[str, Mapping[str, float]], notes: Sequence[str]) -> Table:
     """Measure by data set: inception score, FID and sliced Wasserstein distances, all ours."""
     names = list(next(iter(found.values())))
-    rows = [[data, *(f"{own[name]:.4g}" for name in names)] for data, own in found.items()]
+    rows = [
+        [data, *("–" if np.isnan(own[name]) else f"{own[name]:.4g}" for name in names)] for data, own in found.items()
+    ]
     return Table("distances", "Inception score, FID, sliced Wasserstein distance (ours)", ["", *names], rows, notes)

@@ -21,6 +21,7 @@ from kerasgan.gan import checkpoint, sampling
 from kerasgan.gan.callbacks import Every, History, Progress
 from kerasgan.gan.checkpoint import Position
 from kerasgan.metrics.sliced_wasserstein import sliced_wasserstein_by_level
+from kerasgan.papers.pggan.layers import group_of
 from kerasgan.papers.pggan.networks import Architecture, critic, generator, settled
 from kerasgan.papers.pggan.progressive import LOSSES, ProgressiveGAN
 from kerasgan.papers.pggan.settings import PgganSettings, ProgressiveTraining
@@ -67,6 +68,7 @@ class PgganTask:
 
     def __init__(self, settings: PgganSettings, prepared: Prepared, target: dict[str, Any]):
         self.settings, self.prepared = settings, prepared
+        group_of(settings.pggan.batch_size)
         self.visits = self._visits("train")
         self.labels = np.repeat(
             [class_of(visit, settings.study, "study") for visit in self.visits],
@@ -92,16 +94,19 @@ class PgganTask:
         return imagesets.visits_with(self.prepared, study.modality, subset, study.partition)
 
     def _require_classes(self) -> None:
-        if self.settings.network.class_from is None:
+        """Patients of both classes, to learn from and to show beside what is generated of them."""
+        own, told = self.settings.study, self.settings.network.class_from
+        if told is None:
             return
-        for label, name in enumerate(self.settings.study.classes):
-            if label not in self.labels:
-                raise UserError(
-                    f"{self.prepared.folder} has no training patient of class {name}, which is to be generated from "
-                    f"{self.settings.network.class_from} pixels on: add patients, split by class "
-                    f"(--set split.stratify={self.settings.study.label} when preparing), or set "
-                    "network.class_from=null"
-                )
+        for subset, visits in (("training", self.visits), ("test", self._visits("test"))):
+            there = {class_of(visit, own, "study") for visit in visits}
+            for label, name in enumerate(own.classes):
+                if label not in there:
+                    raise UserError(
+                        f"{self.prepared.folder} has no {subset} patient of class {name}, which is to be generated "
+                        f"from {told} pixels on: add patients, split by class (--set split.stratify={own.label} when "
+                        "preparing), or set network.class_from=null"
+                    )
 
     def _reference(self) -> imagesets.ImageSet:
         """Images of test patients, with which curves compare; fewer than two patients are a `UserError`."""
@@ -187,18 +192,15 @@ class PgganTask:
         """Each class in lines of its own: synthetic images left, real ones of test patients right."""
         noise, labels = self.shown(SHOWN)
         fakes = self.made(sample, self.settings.data.size, noise, labels)
-        half, lines = COLUMNS // 2, []
-        for label, name in enumerate(self.settings.study.classes):
+        half, lines, study, tested = COLUMNS // 2, [], self.settings.study, self._visits("test")
+        for label, name in enumerate(study.classes):
+            visits = [visit for visit in tested if visit.labels.get(study.label) == name]
+            if not visits:  # of a network that is told no class
+                continue
             fake = fakes[labels == label]
-            study = self.settings.study
-            visits = imagesets.visits_with(self.prepared, study.modality, "test", study.partition, study.label, name)
-            real = imagesets.drawn_of_visits(
-                self.prepared,
-                {study.modality: visits},
-                None,
-                min(len(fake), pipeline.count_slices(visits)),
-                self.training.seed,
-            ).images
+            count = min(len(fake), pipeline.count_slices(visits))
+            source = {study.modality: visits}
+            real = imagesets.drawn_of_visits(self.prepared, source, None, count, self.training.seed).images
             real = np.resize(real, fake.shape)  # repeats, should there be fewer
             for start in range(0, len(fake), half):
                 lines += [fake[start : start + half], real[start : start + half]]
@@ -252,6 +254,7 @@ class GrowthStage:
     def build(self, checkpoints: Path) -> ProgressiveGAN:
         """The compiled model, grown from the stage before; call it inside the strategy's scope."""
         own, seed = self.task.training, self.task.training.seed + 1000 * self.place
+        group_of(own.batch_size // ProgressiveGAN.replicas())
         keras.utils.set_random_seed(seed)
         fade_steps = int(own.fade * self.epochs * own.steps_per_epoch) if self.place else 0
         self.gan = ProgressiveGAN(
@@ -268,8 +271,10 @@ class GrowthStage:
         )
         if self.place:
             before = self.task.stages[self.place - 1]
+            before.gan = None  # its weights and moments would stay in memory to the end of the run
             saved, _ = checkpoint.read(checkpoints / before.name / "latest.npz")
             self.gan.inherit(saved, *before.networks())
+            before.gan = None  # whose variables would take up memory to the end of the run
         self.gan.compile({player: self._adam() for player in self.gan.players}, own.jit)
         return self.gan
 
@@ -320,8 +325,9 @@ class GrowthStage:
     def measures(self, sample) -> dict[str, float]:
         """How far images are from real ones of test patients at this resolution."""
         task, count = self.task, len(self.real)
+        labels = np.arange(count) // 2 % 2  # both classes among the even and among the odd images, see `thumbnails`
         noise = sampling.noise(count, task.settings.network.latent, task.training.seed, sampling.uniform)
-        return thumbnails.compared(self.real, task.made(sample, self.resolution, noise, np.arange(count) % 2))
+        return thumbnails.compared(self.real, task.made(sample, self.resolution, noise, labels))
 
     def draw_samples(self, folder: Path, sample, epoch: int) -> None:
         """samples/epoch_NNNN.png: images of the same noise at every epoch, each class in lines of its own."""

@@ -54,6 +54,18 @@ def test_only_high_grade_training_patients_are_learnt(make):
     assert {visit.patient for visit in everyone.visits["t1"]} == set(grades)
 
 
+def test_curves_compare_with_test_patients_where_none_validate(make, monkeypatch):
+    def patients(task):
+        return set(task.real.groups)
+
+    task = make()
+    first = task.prepared.manifest.partitions[0]
+    assert patients(task) <= set(first["validation"])
+    monkeypatch.setitem(first, "validation", [])
+    again = type(task)(task.settings, task.prepared, {"sequence": "t1", "size": 32})
+    assert patients(again) <= set(first["test"]) and patients(again)
+
+
 def test_an_unknown_label_or_value_says_what_to_do(make):
     with pytest.raises(UserError, match=r"label column 'stage'.*study\.label=null"):
         make("dcgan", "t1", 32, "study.label=stage")

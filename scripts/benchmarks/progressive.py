@@ -1,0 +1,131 @@
+"""The PGGAN's training step at each resolution, in mid-fade: kerasgan, PyTorch; and what a change of stage costs."""
+
+import importlib.util
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from kerasgan.experiment.devices import numerics
+from kerasgan.gan import checkpoint
+from kerasgan.gan.radford import START
+from kerasgan.papers import settings_of
+from kerasgan.papers.pggan.networks import Architecture, critic, generator
+from kerasgan.papers.pggan.progressive import ProgressiveGAN
+from kerasgan.papers.pggan.settings import PgganSettings
+from kerasgan.threads import usable_cores
+
+ROUNDS = 6
+PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
+OURS = "kerasgan"
+QUICK = ["data.size=16", "data.frame=null", "network.scale=0.02", "network.latent=8", "network.class_from=8"]
+TORCH = {"PyTorch, channels last": "channels_last", "PyTorch, default layout": "contiguous_format"}
+
+Step = Callable[[], object]
+
+
+def rows(quick: bool) -> list[Row]:
+    """Steps of the generator in a second, with its critic's, for each resolution, way and precision."""
+    return [row for precision in PRECISIONS for row in _rows(precision, quick)]
+
+
+def _rows(precision: str, quick: bool) -> list[Row]:
+    overrides = [f"pggan.precision={precision}"]
+    overrides += QUICK if quick else []
+    settings = settings_of("pggan", overrides=overrides)
+    found = []
+    sides = settings.resolutions[1:2] if quick else settings.resolutions
+    with numerics(settings.pggan):  # the options with which kerasgan trains
+        for side in sides:
+            batch = random_batch(side, settings.pggan.batch_size * settings.pggan.critic_steps)
+            if side == sides[-1]:
+                lost, step = stage_change(side, settings, *batch)
+            else:
+                step = _step(our_model(side, settings), *batch)
+            seconds = in_turns({OURS: step} | torch_steps(side, settings, *batch), 1 if quick else ROUNDS)
+            found += [
+                Row(
+                    f"{what}, {side}x{side}, {PRECISIONS[precision]}",
+                    rate(1, taken),
+                    "steps/s",
+                    None if what == OURS else times_as_fast(seconds[OURS], taken),
+                )
+                for what, taken in seconds.items()
+            ]
+        found.append(Row(f"from {side // 2}x{side // 2} to {side}x{side}, {PRECISIONS[precision]}", lost, "s"))
+    return found
+
+
+def architecture(settings: PgganSettings) -> Architecture:
+    """The networks' numbers."""
+    return Architecture(classes=len(settings.study.classes), **settings.network.model_dump())
+
+
+def random_batch(side: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (count, side, side, 1) of noise in [-1, 1] and classes (count,)."""
+    images = np.random.default_rng(1).uniform(-1, 1, (count, side, side, 1)).astype("float32")
+    return images, np.arange(count, dtype=np.int32) % 2
+
+
+def our_model(side: int, settings: PgganSettings) -> ProgressiveGAN:
+    """The compiled model of a stage, half-way through a fade of a million steps."""
+    own, training = architecture(settings), settings.pggan
+    fade = 0 if side == START else 1_000_000
+    model = ProgressiveGAN(
+        generator(side, own),
+        critic(side, own),
+        latent_size=own.latent,
+        fade_steps=fade,
+        seed=training.seed,
+        **{
+            name: getattr(training, name)
+            for name in ("critic_steps", "flip_every", "flip_by", "penalty_weight", "drift", "average")
+        },
+    )
+    adam = partial(keras.optimizers.Adam, training.learning_rate, training.beta_1, training.beta_2, training.epsilon)
+    model.compile({player: adam() for player in model.players}, training.jit)
+    model.step.assign(fade // 2)
+    return model
+
+
+def _step(model: ProgressiveGAN, images: np.ndarray, labels: np.ndarray) -> Step:
+    """A training step as `fit` runs it: one graph."""
+    train_step = tf.function(model.train_step, jit_compile=model.jit_compile)
+    batch = {"image": tf.constant(images), "class": tf.constant(labels)}
+    return lambda: [value.numpy() for value in train_step(batch).values()]
+
+
+def stage_change(side: int, settings: PgganSettings, images: np.ndarray, labels: np.ndarray) -> tuple[float, Step]:
+    """Seconds from the end of the stage before to the end of this one's first step (networks, weights, graph); a step.
+
+    The model of that step is our model of `side`.
+    """
+    own, saved = architecture(settings), checkpoint.values(our_model(side // 2, settings).state())
+    begun = time.perf_counter()
+    model = our_model(side, settings)
+    model.inherit(saved, generator(side // 2, own), critic(side // 2, own))
+    step = _step(model, images, labels)
+    step()
+    return time.perf_counter() - begun, step
+
+
+def torch_steps(side: int, settings: PgganSettings, images: np.ndarray, labels: np.ndarray) -> dict[str, Step]:
+    """A training step of PyTorch per layout; none without the extra `bench`."""
+    if importlib.util.find_spec("torch") is None:
+        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
+        return {}
+    import torch  # an extra
+
+    from benchmarks.pytorch_progressive import Training
+
+    torch.set_num_threads(usable_cores())
+    own, found = architecture(settings), {}
+    for what, layout in TORCH.items():
+        training = Training(side, own, settings.pggan, getattr(torch, layout))
+        found[what] = partial(training.train_step, *training.prepare(images, labels))
+    return found
