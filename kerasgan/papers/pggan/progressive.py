@@ -13,8 +13,8 @@ printed says x^ ~ P_g), and the last term keeps verdicts from drifting (Karras e
 Wasserstein term of a third of its weight beside the penalty. But Adam makes each step about as long as another: by
 steps, two go forward and one goes back, while the generator always goes forward. Measured on simulated neonates of
 32 x 32 (2000 steps of 16 images at a rate of 1e-3, 3000 of 4 at 2e-4): by steps the critic comes to prefer generated
-images (`wasserstein` below 0) and the generator makes a single image, at both batch sizes; by images so at 4, not at 16;
-without flips never. The generator's loss has no flip.
+images (`wasserstein` below 0) and the generator makes a single image, at both batch sizes; by images so at 4, not at
+16; without flips never. The generator's loss has no flip.
 """
 
 from collections.abc import Mapping
