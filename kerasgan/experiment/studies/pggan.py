@@ -308,8 +308,8 @@ def _write_tables(work: Study) -> None:
     tables = [study.Table(**each) for each in content["rows"].values()]
     length = (
         f"PGGAN {settings.pggan.steps} steps (20000) of {settings.pggan.batch_size} images (4) at a rate of "
-        f"{settings.pggan.learning_rate:g} (2e-4), flips by {settings.pggan.flip_by} every {settings.pggan.flip_every} "
-        f"(3; 0: never), channels {settings.network.scale:g} of Karras's; DCGAN {settings.dcgan.steps} steps; images of "
+        f"{settings.pggan.learning_rate:g} (2e-4), flips by {settings.pggan.flip_by}: {settings.pggan.flip_every} "
+        f"(3; 0 is never), channels {settings.network.scale:g} of Karras's; DCGAN {settings.dcgan.steps} steps; images of "
         f"{settings.data.size} (256)"
     )
     work.write_tables("Alam et al.", length, tables)
