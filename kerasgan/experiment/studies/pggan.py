@@ -309,8 +309,8 @@ def _write_tables(work: Study) -> None:
     length = (
         f"PGGAN {settings.pggan.steps} steps (20000) of {settings.pggan.batch_size} images (4) at a rate of "
         f"{settings.pggan.learning_rate:g} (2e-4), flips by {settings.pggan.flip_by}: {settings.pggan.flip_every} "
-        f"(3; 0 is never), channels {settings.network.scale:g} of Karras's; DCGAN {settings.dcgan.steps} steps; images of "
-        f"{settings.data.size} (256)"
+        f"(3; 0 is never), channels {settings.network.scale:g} of Karras's; DCGAN {settings.dcgan.steps} "
+        f"steps; images of {settings.data.size} (256)"
     )
     work.write_tables("Alam et al.", length, tables)
     results = {"data": origin, "length": length} | {key: content[key] for key in ("result", "rows")}
