@@ -11,7 +11,7 @@ from kerasgan.data.imagesets import ImageSet
 from kerasgan.errors import UserError
 from kerasgan.evaluation.features import backbone as backbone_of
 from kerasgan.evaluation.gan_train import MEASURES, GanTrain, Side, SvmSettings, Trial, gan_train
-from kerasgan.experiment.generation import classes_of
+from kerasgan.experiment.generation import classes_of, learnt_by
 from kerasgan.experiment.images import image_set
 from kerasgan.experiment.memorisation import check_held_out
 from kerasgan.experiment.runs import open_run
@@ -117,6 +117,7 @@ def evaluate_gan_train(
     _check_told(synthetic)
     if training is None and all(_is_prepared(source) for source in real.values()):
         training = real
+    sequence = sequence or _sequence_learnt(synthetic)
     common = {"sequence": sequence, "partition": partition, "size": size}
 
     def images(sources: Sources, **more: object) -> dict[str, ImageSet]:
@@ -146,6 +147,12 @@ def evaluate_gan_train(
 
 def _is_prepared(source: str | Path) -> bool:
     return (Path(source) / "manifest.json").is_file()
+
+
+def _sequence_learnt(synthetic: Sources) -> str | None:
+    """The one sequence that all GANs have learnt, so that real images of others are left out; None if not known."""
+    known = {(learnt_by(source) or {}).get("sequence") for source in synthetic.values() if not _is_prepared(source)}
+    return known.pop() or None if len(known) == 1 else None
 
 
 def _check_told(synthetic: Sources) -> None:

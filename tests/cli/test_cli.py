@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import nibabel
 import numpy as np
@@ -308,7 +309,10 @@ def test_ctrl_c_while_preparing_leaves_nothing_half_written(tmp_path):
         "from kerasgan.cli import main; main()"
     )
     words = ["data", "prepare", "cohort.csv", "--out", "prepared", "--workers", "1", "--quiet", *SETS]
-    process = subprocess.Popen([sys.executable, "-c", slow, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # A shell's background job, in which the suite may run, ignores Ctrl-C, and its children do so too.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [sys.executable, "-c", slow, *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     wait_for(lambda: list(tmp_path.glob("prepared/shards/*.tfrecord")), process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
