@@ -15,4 +15,4 @@ def models() -> None:
     """
     for name, card in MODELS.items():
         click.echo(f"{name}\n  paper    {card.paper}\n           doi {card.doi}, sections {card.sections}")
-        click.echo(f"  code     {card.module}\n  numbers  configs/{name}.yaml\n  command  {card.command}")
+        click.echo(f"  code     {card.module}\n  numbers  configs/{card.config}.yaml\n  command  {card.command}")

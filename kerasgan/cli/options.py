@@ -60,7 +60,7 @@ configuration = compose(
         "overrides",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Change one setting, e.g. training.epochs=3; may be repeated.",
+        help="Change one setting, e.g. data.size=64; may be repeated; --dry-run shows them all.",
     ),
     click.option(
         "--profile",
@@ -75,7 +75,7 @@ _run = compose(
     click.option(
         "--resume",
         is_flag=True,
-        help="Go on with the run in the run folder, with its own settings; --set training.epochs=N may lengthen it.",
+        help="Go on with the run in the run folder, with its own settings; more of its epochs by --set lengthen it.",
     ),
     click.option("--seed", type=click.IntRange(min=0), help="Seed of the weights and of the order of the data."),
     click.option(
