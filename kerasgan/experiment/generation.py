@@ -85,6 +85,7 @@ def draw_of(run: Run) -> Draw:
 
 def _streamed(run: Run, count: int, seed: int, category: str | None) -> Iterator[np.ndarray]:
     classes = classes_of(run)
+    generator = generator_of(run)
     if category is not None and not classes:
         raise UserError(f"{run.folder} is a run of {run.model}, whose generator knows no classes; leave out {category}")
     if classes and category not in classes:
@@ -94,11 +95,13 @@ def _streamed(run: Run, count: int, seed: int, category: str | None) -> Iterator
             f"generate {run.folder} --class {classes[0]}"
         )
     label = classes.index(category) if classes else None
-    return streamed(generator_of(run), count, seed, draw_of(run), label)
+    return streamed(generator, count, seed, draw_of(run), label)
 
 
 def generator_of(run: Run) -> keras.Model:
     """The generator that a run has delivered; a run that has none, or a damaged one, is a `UserError`."""
+    if run.model == "acgan":
+        raise UserError(f"{run.folder} makes features, not images: give it to `kerasgan features generate`")
     path = run.folder / GENERATOR
     if not path.is_file():
         raise UserError(

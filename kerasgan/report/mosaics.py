@@ -1,12 +1,15 @@
 """Many images side by side, pixel by pixel: PNG and animated GIF."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from kerasgan.files import written_aside
+from kerasgan.report.figures import save, wrapped
 
 GAP = 2  # pixels between images
 
@@ -27,6 +30,18 @@ def write_mosaic(path: Path, images: np.ndarray, columns: int) -> None:
     """A mosaic as PNG."""
     with written_aside(path) as aside:
         Image.fromarray(mosaic(images, columns)).save(aside, "PNG")
+
+
+def feature_maps(path: Path, maps: Mapping[str, np.ndarray], title: str) -> None:
+    """A square of maps (n, h, w) in [-1, 1] per name, side by side in grey; maps are large enough to be seen."""
+    figure = Figure(figsize=(3.2 * len(maps), 3.7), layout="constrained")
+    caption = f"{title}; grey: training mean, black and white: 2 standard deviations"
+    figure.suptitle(wrapped(caption, 34 * len(maps)), fontsize=7)
+    for axis, (name, own) in zip(figure.subplots(1, len(maps), squeeze=False)[0], maps.items(), strict=True):
+        axis.imshow(mosaic(own, math.isqrt(len(own) - 1) + 1), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set_title(name, fontsize=8)
+        axis.axis("off")
+    save(figure, path)
 
 
 def write_animation(path: Path, frames: Sequence[Path], shown: tuple[int, int], milliseconds: int = 400) -> None:

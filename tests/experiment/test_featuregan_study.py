@@ -92,7 +92,9 @@ def test_a_point_of_the_paper_shows_the_papers_numbers():
     values = {"class0": [0.1, 0.3], "class1": [0.5, 0.5], "total": [0.4, 0.4], "balanced": [0.3, 0.4]}
     values |= {"auc": [0.5, 0.6], "patient_auc": [0.7, 0.8]}
     linear = {"class0": 0.0, "class1": 1.0, "total": 0.6, "balanced": 0.5, "auc": 0.5, "patient_auc": 0.5}
-    table = study.sweep_table([Point(0, values), Point(1158, values)], linear, own, 0.95, [])
+    points = [Point(0, {"LGG": 0, "HGG": 0}, values), Point(1158, {"LGG": 600, "HGG": 558}, values)]
+    table = study.sweep_table(points, linear, own, 0.95, [])
     assert [row[-1] for row in table.rows] == ["HGG always", "0.95 / 0.05 / 0.61", "0.569 / 0.384 / 0.524"]
     assert table.rows[1][2].startswith("0.500 [0.500, 0.500]") and table.rows[1][3].startswith("0.200 [")
     assert list(table.header[2:4]) == ["HGG", "LGG"]
+    assert [row[1] for row in table.rows] == ["0", "0", "1158 (600 LGG, 558 HGG)"]

@@ -225,13 +225,15 @@ def _write_tables(work: Study) -> None:
     unet, gans = _metrics(work.unet), [_metrics(work.acgan(width)) for width in sweep.widths]
     points = []
     for count in sweep.counts:
-        runs = [_metrics(work.classifier(count, repeat))["network"] for repeat in range(sweep.repeats)]
-        points.append(Point(count, {name: [run[name] for run in runs] for name in study.MEASURES}))
+        runs = [_metrics(work.classifier(count, repeat)) for repeat in range(sweep.repeats)]
+        values = {name: [run["network"][name] for run in runs] for name in study.MEASURES}
+        points.append(Point(count, runs[0]["added"], values))
     baseline = _metrics(work.classifier(0, 0))
     held_out = " and ".join(f"{number} {name}" for name, number in baseline["held_out"].items())
     notes = [
         f"Mean of {sweep.repeats} trainings and its {100 * sweep.confidence:.0f} % interval, which says how far "
-        f"trainings differ, not how far patients do; on {held_out} real slices of held-out patients. Added are "
+        f"trainings differ, not how far patients do; on {held_out} real slices of {baseline['patients']} held-out "
+        "patients. Added are "
         f"features of the AC-GAN of width {sweep.width} whose class its discriminator tells right"
         + {"both": "", "positive": f", of {settings.study.positive}", "negative": f", of {settings.study.negative}"}[
             settings.feature_classifier.added

@@ -14,7 +14,7 @@ not the best on the test set.
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,6 +105,13 @@ class FeatureClassifierTask:
         if target["synthetic"]:
             self._add(open_features(Path(target["synthetic"])), target["synthetic_hash"])
         self.count = len(self.indices)
+        self.network()  # features too small for it are found out before there is a run's folder
+
+    @property
+    def added_by_class(self) -> dict[str, int]:
+        """How many synthetic features of each class are added."""
+        added = self.labels[self.indices[self.indices >= self.prepared.count]]
+        return {name: int((added == k).sum()) for k, name in enumerate(self.settings.study.classes)}
 
     def _add(self, synthetic: FeatureStore, known: str) -> None:
         """The first synthetic features of the classes that are added."""
@@ -143,7 +150,8 @@ class FeatureClassifierTask:
             f"{np.sum(self.labels[self.indices] == k)} {name}" for k, name in enumerate(self.settings.study.classes)
         ]
         return (
-            f"{self.prepared.manifest.origin}: {' and '.join(each)} features to learn, {self.added} of them synthetic; "
+            f"{self.prepared.manifest.origin}: {' and '.join(each)} features to learn, {self.added} of them synthetic "
+            f"({_counted(self.added_by_class)}); "
             f"{len(self.held_out)} real ones held out"
         )
 
@@ -218,6 +226,8 @@ class FeatureClassifierTask:
         metrics = {
             "data": self.prepared.manifest.origin,
             "count": self.added,
+            "added": self.added_by_class,
+            "patients": len({self.prepared.extraction.slices[index].patient for index in self.held_out}),
             "held_out": {name: int((self.truth == k).sum()) for k, name in enumerate(self.settings.study.classes)},
             "network": self.measured(found),
         }
@@ -225,7 +235,7 @@ class FeatureClassifierTask:
             metrics["linear"] = self.linear_baseline()
         write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
         table = accuracy_table(metrics, self.settings)
-        write_text(folder / "quality.md", f"Data: {self.prepared.manifest.origin}\n\n{table}\n")
+        write_text(folder / "quality.md", f"Data: {self.prepared.about}\n\n{table}\n")
         return table
 
     def measured(self, score: np.ndarray) -> dict[str, float]:
@@ -286,8 +296,12 @@ def accuracy_table(metrics: dict[str, Any], settings: FeatureganSettings) -> str
     if metrics["count"] in published.TABLE_3:
         rows.append(["Mehra et al., Table 3", *map(str, published.TABLE_3[metrics["count"]]), *["–"] * len(OURS)])
     study = settings.study
-    held_out = " and ".join(f"{count} {name}" for name, count in metrics["held_out"].items())
     return (
         f"{markdown(['accuracy', study.positive, study.negative, 'total', *OURS.values()], rows)}\n\n"
-        f"With {metrics['count']} synthetic features, on {held_out} real held-out slices."
+        f"With {metrics['count']} synthetic features ({_counted(metrics['added'])}), on "
+        f"{_counted(metrics['held_out'])} real held-out slices of {metrics['patients']} patients."
     )
+
+
+def _counted(numbers: Mapping[str, int]) -> str:
+    return " and ".join(f"{count} {name}" for name, count in numbers.items())

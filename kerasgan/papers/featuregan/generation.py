@@ -32,11 +32,11 @@ from kerasgan.papers.featuregan.reading import batches_of
 from kerasgan.papers.featuregan.settings import AcganSettings, FeatureganSettings
 from kerasgan.papers.featuregan.standardisation import Standard
 from kerasgan.papers.featuregan.store import FeatureStore
-from kerasgan.report.mosaics import write_mosaic
+from kerasgan.report.mosaics import feature_maps
 from kerasgan.report.tables import markdown
 
 GENERATOR, CRITIC = Path("feature_generator.keras"), Path("feature_critic.keras")  # what a run leaves
-MAPS, COLUMNS = 25, 5  # feature maps of a class in Figures 9 and 10
+MAPS = 25  # of a class in Figures 9 and 10
 VALIDATED = 320  # generated features whose class accuracy the curves show
 BATCH = 16  # features that are generated at once
 
@@ -103,12 +103,9 @@ class AcganTask:
 
     def describe(self) -> str:
         """Features per class, for the user."""
-        size, study = "x".join(map(str, self.prepared.shape)), self.settings.study
+        study = self.settings.study
         each = [f"{np.sum(self.labels[self.indices] == k)} {name}" for k, name in enumerate(study.classes)]
-        return (
-            f"{self.prepared.manifest.origin}: {' and '.join(each)} features of "
-            f"{self.prepared.extraction.block}, {size}"
-        )
+        return f"{self.prepared.about}: {' and '.join(each)}"
 
     def networks(self) -> tuple[keras.Model, keras.Model]:
         """Generator and discriminator."""
@@ -174,7 +171,11 @@ class AcganTask:
     def draw(self, path: Path, makers: "Makers") -> None:
         """Figure 10: 25 maps of a generated feature of class 0 (left) and of class 1."""
         noise = sampling.noise(2, self.training.latent, self.training.seed)
-        write_maps(path, makers.features(noise, np.array([0, 1])), self.standard)
+        self._write_maps(path, makers.features(noise, np.array([0, 1])), "synthetic")
+
+    def _write_maps(self, path: Path, features: np.ndarray, what: str) -> None:
+        names = [f"{what} {name}" for name in self.settings.study.classes]
+        feature_maps(path, dict(zip(names, shown_maps(features, self.standard), strict=True)), self.prepared.about)
 
     def finish(self, folder: Path) -> str:
         """Deliver generator and discriminator, metrics.json, quality.md and the figures; returns the table.
@@ -189,7 +190,7 @@ class AcganTask:
         makers = Makers(*networks, self.standard, self.training)
         self.draw(folder / "figure10.png", makers)
         real = [self.indices[self.labels[self.indices] == k][0] for k in (0, 1)]
-        write_maps(folder / "figure9.png", self.prepared.read(real).astype(np.float32), self.standard)
+        self._write_maps(folder / "figure9.png", self.prepared.read(real).astype(np.float32), "real")
         judged = [(label, right) for _, label, right in makers.judged(self.training.samples, self.training.seed)]
         label, right = (np.concatenate(each) for each in zip(*judged, strict=True))
         accuracy = {name: float(right[label == k].mean()) for k, name in enumerate(self.settings.study.classes)}
@@ -202,7 +203,7 @@ class AcganTask:
         }
         write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
         table = accuracy_table([metrics])
-        write_text(folder / "quality.md", f"Data: {self.prepared.manifest.origin}\n\n{table}\n")
+        write_text(folder / "quality.md", f"Data: {self.prepared.about}\n\n{table}\n")
         return table
 
 
@@ -259,24 +260,14 @@ def _filled(values: np.ndarray) -> tf.Tensor:
     return tf.constant(filled)
 
 
-def write_maps(path: Path, features: np.ndarray, standard: Standard) -> None:
-    """The first 25 maps of a feature of class 0 (left) and of class 1, (2, h, w, c), side by side.
+def shown_maps(features: np.ndarray, standard: Standard) -> np.ndarray:
+    """The first 25 maps of each of some features (n, h, w, c) as images in [-1, 1], (n, 25, h, w) or fewer.
 
-    Of channels that are not the same everywhere; grey is the mean of the training features, black and white two
-    standard deviations from it.
+    Of channels that are not the same everywhere; 0 is the mean of the training features, -1 and 1 two standard
+    deviations from it and more.
     """
     alive = np.flatnonzero(standard.deviation)[:MAPS]
-    maps = standard.standardise(features)[..., alive] / 2
-    blank = np.full((len(alive) // -COLUMNS * -COLUMNS, *features.shape[1:3]), -1.0)
-    columns = []
-    for each in maps:
-        own = blank.copy()
-        own[: len(alive)] = np.moveaxis(each, -1, 0)
-        columns.append(own.reshape(-1, COLUMNS, *blank.shape[1:]))
-    images = np.concatenate([columns[0], blank.reshape(columns[0].shape)[:, :1], columns[1]], axis=1)
-    images = images.reshape(-1, *blank.shape[1:])
-    size = max(1, 48 // features.shape[1])  # pixels of a number, so that small maps can be seen
-    write_mosaic(path, images.repeat(size, axis=1).repeat(size, axis=2), 2 * COLUMNS + 1)
+    return np.clip(np.moveaxis(standard.standardise(features)[..., alive] / 2, -1, 1), -1, 1)
 
 
 def accuracy_table(runs: Sequence[dict[str, Any]]) -> str:

@@ -257,7 +257,7 @@ def quality_table(metrics: dict[str, Any], patients: int) -> str:
                 f"{whole[0]:.3f} ({whole[1]:.3f})" if whole else "–",
             ]
         )
-    header = ["measure", "best, training", "best, held out", "delivered", "slices with tumour", "per patient (SD)"]
+    header = ["measure", "best, training", "best, validation", "delivered", "slices with tumour", "per patient (SD)"]
     values = " and ".join(map(str, published.TABLE_2))
     return (
         f"{markdown(header, rows)}\n\nBest epochs of each measure, the delivered network on held-out slices, on those "

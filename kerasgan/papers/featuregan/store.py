@@ -97,6 +97,11 @@ class FeatureStore:
         return self.extraction.dtype
 
     @property
+    def about(self) -> str:
+        """Which features of which data these are, as results name them."""
+        return f"{self.extraction.origin}; features of {self.extraction.block}, {'x'.join(map(str, self.shape))}"
+
+    @property
     def count(self) -> int:
         """Slices."""
         return len(self.extraction.slices)

@@ -21,6 +21,7 @@ class Point:
     """The classifier with so many synthetic features: accuracies of each training, by measure."""
 
     count: int
+    added: Mapping[str, int]  # of each class
     values: Mapping[str, Sequence[float]]
 
 
@@ -44,7 +45,7 @@ def unet_table(metrics: dict[str, Any]) -> Table:
     return Table(
         "table2",
         "Table 2: U-Net",
-        ["measure", "best, training", "best, held out", "delivered, held out"],
+        ["measure", "best, training", "best, validation", "delivered, held out"],
         rows,
         [
             *([BLIND] if metrics["blind"] else []),
@@ -83,7 +84,8 @@ def sweep_table(
             cells.append(f"{mean:.3f} [{low:.3f}, {high:.3f}]")
         known = published.TABLE_3.get(point.count)
         theirs = " / ".join(map(str, known)) if known else "–"
-        rows.append(["classifier", str(point.count), *cells, theirs])
+        added = ", ".join(f"{count} {name}" for name, count in point.added.items())
+        rows.append(["classifier", f"{point.count} ({added})" if point.count else "0", *cells, theirs])
     theirs = "Mehra et al.: HGG / LGG / total"
     header = ["", "synthetic", study.positive, study.negative, "total", *OURS.values(), theirs]
     return Table("table3", "Table 3: accuracy with synthetic features", header, rows, notes)

@@ -96,12 +96,18 @@ def test_the_table_stands_beside_the_published_one(run, featuregan_overrides):
     assert [row[0] for row in rows[2:]] == ["classifier", "linear, down-sampled features", "Mehra et al., Table 3"]
     assert rows[-1][1:] == ["0.95", "0.05", "0.61", "–", "–", "–"]
     share = {"class0": 0.25, "class1": 0.75, "total": 0.5, "balanced": 0.5, "auc": 0.6, "patient_auc": 0.7}
-    own = {"count": 7, "held_out": {"LGG": 1, "HGG": 1}, "network": share}
+    own = {
+        "count": 7,
+        "added": {"LGG": 4, "HGG": 3},
+        "patients": 2,
+        "held_out": {"LGG": 1, "HGG": 1},
+        "network": share,
+    }
     table = accuracy_table(own, settings(featuregan_overrides))
     cells = [cell.strip() for cell in table.splitlines()[2].split("|")[2:-1]]
     assert cells == ["0.750", "0.250", "0.500", "0.500", "0.600", "0.700"]
     assert "Table 3" not in table
-    assert "With 7 synthetic features, on 1 LGG and 1 HGG real held-out slices." in table
+    assert "7 synthetic features (4 LGG and 3 HGG), on 1 LGG and 1 HGG real held-out slices of 2 patients." in table
 
 
 def test_more_epochs_need_no_other_words(run, separable, featuregan_overrides, synthetic, tmp_path):
