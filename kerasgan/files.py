@@ -1,6 +1,7 @@
 """Files that are whole or not there: written aside in the same folder, then renamed."""
 
 import glob
+import hashlib
 import os
 import re
 import shutil
@@ -58,3 +59,9 @@ def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file aside and rename it."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

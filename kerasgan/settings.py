@@ -4,13 +4,14 @@ A model's YAML holds every number of its published run; the schema (a `Section` 
 ranges and no defaults. An unknown or missing key is an error that names the nearest valid one.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from kerasgan.errors import UserError, nearest
 
@@ -22,6 +23,20 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+
+SHOWN = 60  # characters of a wrong value in a message
+
+# Numbers that many settings are.
+Count = Annotated[int, Field(ge=1)]
+Counts = Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)]
+Natural = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # which Keras takes
+Rate = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, Field(ge=0, lt=1)]  # never the whole
+Decay = Part
+Confidence = Annotated[float, Field(gt=0, lt=1)]  # of an interval
 
 
 class _Loader(yaml.SafeLoader):
@@ -60,6 +75,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_json(path: Path, advice: str) -> dict[str, Any]:
+    """The mapping in a JSON file that the package has written; anything else is a `UserError` that ends in `advice`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; {advice}") from None
+    except ValueError as error:  # of encoding too
+        raise UserError(f"{path}: not readable as JSON ({error}); {advice}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object, got {type(content).__name__}; {advice}")
+    return content
+
+
 def load(schema: type[S], path: Path, profile: str = "full", overrides: Iterable[str] = ()) -> S:
     """Read `path`, apply a profile and `key.path=value` overrides in this order, and validate.
 
@@ -69,9 +97,10 @@ def load(schema: type[S], path: Path, profile: str = "full", overrides: Iterable
     profiles = {"full": {}, **_mapping(content.pop("profiles", None) or {}, f"{path}: profiles")}
     if profile not in profiles:
         raise UserError(f"{path} has no profile {profile!r}; {nearest(profile, profiles)}")
-    keys = dotted_keys(schema)
+    keys, given = dotted_keys(schema), {}
     for key, value in _flatten(_mapping(profiles[profile], f"{path}: profile {profile}")).items():
         _assign(content, key, value, keys, f"{path}, profile {profile}")
+        given[key] = f"profile {profile}"
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
@@ -81,16 +110,21 @@ def load(schema: type[S], path: Path, profile: str = "full", overrides: Iterable
         except yaml.YAMLError:
             raise UserError(f"--set {override}: the value is not readable as YAML") from None
         _assign(content, key.strip(), value, keys, "--set")
-    given = "".join(f", --set {override}" for override in overrides)
-    return validate(schema, content, f"{path}{given}")
+        given[key.strip()] = f"--set {override}"
+    return validate(schema, content, str(path), given)
 
 
-def validate(schema: type[S], content: Mapping[str, Any], where: str) -> S:
-    """`content` as settings; the first mistake becomes a `UserError` of one sentence."""
+def validate(schema: type[S], content: Mapping[str, Any], where: str, given: Mapping[str, str] | None = None) -> S:
+    """`content` as settings; the first mistake becomes a `UserError` of one sentence.
+
+    The sentence begins with `where`, and with what is `given` for the keys that are wrong: their values' own places.
+    """
     try:
         return schema.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{where}: {_sentence(error, dotted_keys(schema))}") from None
+        wrong, mistake = _first_mistake(error, content, dotted_keys(schema))
+        places = dict.fromkeys([where, *(given[key] for key in wrong if given and key in given)])
+        raise UserError(f"{', '.join(places)}: {mistake}") from None
 
 
 def dump(settings: Section) -> str:
@@ -148,16 +182,44 @@ def _mapping(value: Any, what: str) -> dict[str, Any]:
 
 
 def _nearest_key(key: str, keys: list[str]) -> str:
-    section = key.rpartition(".")[0]
-    return nearest(key, [k for k in keys if k.rpartition(".")[0] == section] or keys)
+    """The hint on an unknown key: the keys below it, beside it, or of its name elsewhere, else the sections."""
+    section, _, name = key.rpartition(".")
+    below = [known for known in keys if known.startswith(f"{key}.")]
+    beside = [known for known in keys if section and known.rpartition(".")[0] == section]
+    namesakes = [known for known in keys if known.rpartition(".")[2] == name]
+    return nearest(key, below or beside or namesakes or dict.fromkeys(known.partition(".")[0] for known in keys))
 
 
-def _sentence(error: ValidationError, keys: list[str]) -> str:
+def _first_mistake(error: ValidationError, content: Mapping[str, Any], keys: list[str]) -> tuple[list[str], str]:
+    """The keys that are wrong, and in one sentence what was expected and what came."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    wrong = [known for known in keys if f"{key}.".startswith(f"{known}.")]
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; {_nearest_key(key, keys)}{more}"
-    if first["type"] == "missing":
-        return f"the key {key!r} is missing; add it, every number of a run stands in its configuration{more}"
-    return f"{key}: {first['msg'].lower()}, got {first['input']!r} ({type(first['input']).__name__}){more}"
+        mistake = f"unknown key {key!r}; {_nearest_key(key, keys)}"
+    elif first["type"] == "missing":
+        mistake = f"the key {key!r} is missing; add it, every number of a run stands in its configuration"
+    elif first["type"] == "value_error":  # of a validator that looks at several keys of a section
+        reason = str(first["ctx"]["error"])
+        wrong = wrong or _named_in(reason, key, keys)
+        found = _flatten(content)
+        came = ", ".join(f"{own} is {_shown(found[own])}" for own in wrong if own in found)
+        mistake = f"{key}: {reason}".removeprefix(": ") + (f"; here {came}" if came else "")
+    else:
+        expected = "must be a mapping of keys" if first["type"].startswith("model") else first["msg"]
+        expected = re.sub(r"^\w+ should ", "must ", expected).partition(" after validation")[0]
+        mistake = f"{key} {expected}, got {_shown(first['input'])} ({type(first['input']).__name__})"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return wrong, mistake + more
+
+
+def _named_in(reason: str, section: str, keys: list[str]) -> list[str]:
+    """The keys of a section that a validator's sentence names."""
+    own = {key: key.removeprefix(f"{section}.") for key in keys if not section or key.startswith(f"{section}.")}
+    return [key for key, name in own.items() if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w|\.\w)", reason)]
+
+
+def _shown(value: Any) -> str:
+    """A value in a sentence: short, and of a mapping no more than that it is one."""
+    text = "a mapping" if isinstance(value, Mapping) else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import click
@@ -14,7 +15,12 @@ from kerasgan.cli.options import training
 from kerasgan.papers import MODELS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+]
 
 
 def commands(group=cli, path=("kerasgan",)):
@@ -83,8 +89,12 @@ def test_readme_says_how_to_cite_every_paper():
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text()):
-        assert (ROOT / target).exists(), target
+    for target, _, part in re.findall(r"\]\((?!https?:)([^)#]*)(#([^)]+))?\)", (ROOT / name).read_text()):
+        path = (ROOT / name).parent / target if target else ROOT / name
+        assert path.exists(), target
+        if part:
+            titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+            assert part in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}, part
 
 
 def test_import_rules_are_kept():
@@ -111,20 +121,24 @@ def test_every_package_is_in_setup_cfg():
 
 
 @pytest.mark.slow
-def test_a_wheel_finds_its_configurations_in_an_empty_folder(tmp_path):
+def test_an_sdist_is_whole_and_its_wheel_finds_its_configurations_in_an_empty_folder(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("kerasgan", "configs"):
+    for name in ("kerasgan", "configs", "docs", "scripts", "tests", ".ci"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, source]
-    subprocess.run(build, check=True, capture_output=True)
+    (source / "saved_models").mkdir()
+    documents = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "saved_models/README.md")
+    for name in (*documents, "MANIFEST.in", "pyproject.toml", "setup.cfg"):
+        shutil.copy(ROOT / name, source / name)
+    files = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    python("-W", "error", "-c", "from setuptools import build_meta; build_meta.build_sdist('..')", cwd=source)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        assert files - {Path(*Path(name).parts[1:]) for name in archive.getnames()} == set()
+    pip = ("-m", "pip", "--disable-pip-version-check", "--quiet")
+    python(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, sdist, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
-    subprocess.run(
-        [*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True, capture_output=True
-    )
+    python(*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel, cwd=tmp_path)
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
         "import kerasgan; from kerasgan.settings import configs_folder\n"
@@ -132,5 +146,13 @@ def test_a_wheel_finds_its_configurations_in_an_empty_folder(tmp_path):
         "assert configs_folder().parent.name == 'kerasgan', configs_folder()\n"
         "print(settings_of('pairwise').training.epochs)"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "1000", done.stderr
+    assert python("-I", "-c", code, cwd=tmp_path).strip() == "1000"
+    installed = {path.relative_to(tmp_path / "site") for path in (tmp_path / "site" / "kerasgan").rglob("*")}
+    assert {path for path in files if path.parts[0] == "kerasgan"} - installed == set()
+
+
+def python(*arguments, cwd):
+    """What Python prints; its complaints, should it fail."""
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

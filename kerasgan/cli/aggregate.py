@@ -8,10 +8,10 @@ from kerasgan.cli import options
 @click.command()
 @click.argument("runs", type=click.Path(file_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
+@click.option("--data", type=click.Path(file_okay=False), help="The prepared folder; default that of the runs.")
 @click.option(
-    "--data", type=click.Path(exists=True, file_okay=False), help="The prepared folder; default that of the runs."
+    "--count", type=click.IntRange(min=1), help="Images to make; default the runs' setting, aggregation.images."
 )
-@click.option("--count", type=click.IntRange(min=1), help="How many; default aggregation.images, the paper's 300.")
 @click.option(
     "--metric",
     type=click.Choice(["ssim", "psnr"]),
@@ -23,9 +23,15 @@ from kerasgan.cli import options
 @click.option(
     "--weights",
     metavar="imagenet|random|FILE",
-    help="Of VGG-19; default style.weights: imagenet. random has to be asked for.",
+    help="Of VGG-19; default the runs' setting, style.weights. random has to be asked for.",
 )
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting: style.iterations=200.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one setting of aggregation, style or measures, e.g. style.iterations=200; may be repeated.",
+)
 @options.image_format
 @options.quiet
 def aggregate(runs, out, data, count, metric, style, weights, overrides, kind, bits, quiet) -> None:

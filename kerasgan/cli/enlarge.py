@@ -10,7 +10,7 @@ from kerasgan.cli import options
 @click.command()
 @click.option(
     "--runs",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     required=True,
     help="The group of `kerasgan train pairwise --pair all`.",
 )
@@ -21,7 +21,7 @@ from kerasgan.cli import options
     "--case", type=click.Choice(["a", "b"]), help="a: fake patients; b: missing scans too. Default the runs'."
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write.")
-@click.option("--force", is_flag=True, help="Replace an enlarged set that is there.")
+@click.option("--force", is_flag=True, help="Replace an enlarged set that exists.")
 @options.quiet
 def enlarge(runs, data, case, out, force, quiet) -> None:
     """Make the synthetic training patients of Ge et al. 2020 with trained pairwise GANs.

@@ -144,6 +144,28 @@ def kid(**chosen) -> None:
     _compare("kid", **chosen)
 
 
+@evaluate.command("is", short_help="Inception score (IS).")
+@_both
+@click.option(
+    "--backbone",
+    default="inception",
+    show_default=True,
+    help="inception (Keras's ImageNet weights), inception:FILE (local weights), or inception:random (for trials).",
+)
+@click.option("--splits", type=POSITIVE, default=10, show_default=True, help="Parts, of whose scores it is the mean.")
+def inception_score(**chosen) -> None:
+    """The inception score (Salimans et al. 2016) of synthetic images, and of real ones beside it.
+
+    It is of the ImageNet classes of Keras's Inception, which are no MR images, so it tells little of them; it is here
+    since papers print it. The file of weights is that with the top: inception_v3_weights_tf_dim_ordering_tf_kernels.h5.
+
+    \b
+    Example:
+        kerasgan evaluate is --real prepared/ --sequence t1e --synthetic runs/dcgan/t1e --count 500
+    """
+    _compare("is", **chosen)
+
+
 @evaluate.command(short_help="Precision, recall, density, coverage.")
 @_both
 @_backbone("inception")
@@ -156,6 +178,20 @@ def prdc(**chosen) -> None:
         kerasgan evaluate prdc --real prepared/ --sequence t1e --synthetic images/ --backbone encoder.keras --k 3
     """
     _compare("prdc", **chosen)
+
+
+@evaluate.command(short_help="Sliced Wasserstein distance of patches (SWD).")
+@_both
+def swd(**chosen) -> None:
+    """Sliced Wasserstein distance of patches per level of a pyramid (Karras et al. 2018): lower is nearer.
+
+    Takes as many images of each set (--count), square, of a power of two of pixels from 16 on.
+
+    \b
+    Example:
+        kerasgan evaluate swd --real prepared/ --sequence t1e --synthetic runs/dcgan/t1e --count 500 --out swd.json
+    """
+    _compare("swd", **chosen)
 
 
 @evaluate.command(short_help="Similarity of random pairs within each set.")

@@ -6,13 +6,13 @@ import click
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("run", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--to",
     type=click.Path(file_okay=False, path_type=Path),
     default="saved_models",
     show_default=True,
-    help="The folder that the server is given.",
+    help="The folder to write, which the server is given.",
 )
 @click.option("--stage", type=int, help="Pixels of a stage of a growing model (pggan), such as 64; default the last.")
 @click.option(

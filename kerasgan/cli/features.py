@@ -28,9 +28,11 @@ def features() -> None:
 @click.argument("run", type=click.Path(file_okay=False))
 @_out
 @click.option(
-    "--block", help="encoder1 to encoder5, or 1 to 5; decoder4 to decoder1; default the run's setting, encoder5."
+    "--block", help="encoder1 to encoder5, or 1 to 5; decoder4 to decoder1; default the run's setting, features.block."
 )
-@click.option("--dtype", type=click.Choice(["float16", "float32"]), help="On disk; default the run's setting.")
+@click.option(
+    "--dtype", type=click.Choice(["float16", "float32"]), help="On disk; default the run's setting, features.dtype."
+)
 @options.quiet
 def extract(run, out, block, dtype, quiet) -> None:
     """Write what a block of the U-Net of the finished run RUN makes of every slice of its data.
@@ -50,8 +52,12 @@ def extract(run, out, block, dtype, quiet) -> None:
 @features.command()
 @click.argument("run", type=click.Path(file_okay=False))
 @_out
-@click.option("--count", type=click.IntRange(1), help="Features that are generated and judged; default the paper's.")
-@click.option("--seed", type=click.IntRange(0), help="Same seed, same features; default that of the run.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    help="Features to make, of which those told right are kept; default the run's setting, acgan.samples.",
+)
+@click.option("--seed", type=options.SEED, help="Same seed, same features; default the run's setting, acgan.seed.")
 @options.quiet
 def generate(run, out, count, seed, quiet) -> None:
     """Generate features with the finished AC-GAN RUN, and keep those whose class its discriminator tells right.

@@ -8,8 +8,8 @@ from kerasgan.cli import options
 @click.command()
 @click.argument("run", type=click.Path(file_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
-@click.option("--count", type=click.IntRange(min=1), default=500, show_default=True, help="How many.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same images.")
+@click.option("--count", type=click.IntRange(min=1), default=500, show_default=True, help="Images to make.")
+@click.option("--seed", type=options.SEED, default=1, show_default=True, help="Same seed, same images.")
 @click.option("--class", "category", help="Of a model that is told the class (pggan), such as abnormal.")
 @options.image_format
 @options.quiet

@@ -1,7 +1,9 @@
 """Options that several commands share."""
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import NoReturn
 
 import click
 
@@ -11,6 +13,12 @@ Decorator = Callable[[Callable], Callable]
 def compose(*decorators: Decorator) -> Decorator:
     """Several decorators as one, in the order in which they would stand above a function."""
     return lambda function: reduce(lambda inner, decorate: decorate(inner), reversed(decorators), function)
+
+
+def end_by_signal(number: int, sentence: str) -> NoReturn:
+    """Say a sentence and end as a process that a signal has ended: by convention 143 for SIGTERM, 130 for Ctrl-C."""
+    click.echo(f"\n{sentence}", err=True)  # below the progress bar
+    sys.exit(128 + number)
 
 
 class Several(click.Command):
@@ -53,19 +61,25 @@ image_format = compose(
     ),
 )
 
+SEED = click.IntRange(0, 2**32 - 1)
+
+data = click.option("--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads.")
+config = click.option("--config", type=click.Path(dir_okay=False), help="A YAML of your own instead of the paper's.")
+overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one setting, e.g. data.size=64; may be repeated.",
+)
+
 configuration = compose(
-    click.option("--config", type=click.Path(dir_okay=False), help="A YAML of your own instead of the model's."),
-    click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Change one setting, e.g. data.size=64; may be repeated; --dry-run shows them all.",
-    ),
+    config,
+    overrides,
     click.option(
         "--profile",
-        type=click.Choice(["full", "smoke"]),
-        help="full: the paper's numbers (default); smoke: minutes, to see that all works.",
+        metavar="full|smoke|NAME",
+        help="full: the paper's numbers (default); smoke: minutes, to see that all works; another of the YAML's.",
     ),
 )
 
@@ -77,7 +91,7 @@ _run = compose(
         is_flag=True,
         help="Go on with the run in the run folder, with its own settings; more of its epochs by --set lengthen it.",
     ),
-    click.option("--seed", type=click.IntRange(min=0), help="Seed of the weights and of the order of the data."),
+    click.option("--seed", type=SEED, help="Of the weights and of the order of the data."),
     click.option(
         "--precision", type=click.Choice(["float32", "mixed_bfloat16"]), help="Numbers the networks compute with."
     ),
@@ -91,10 +105,7 @@ _run = compose(
     quiet,
 )
 
-training = compose(
-    click.option("--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads."),
-    _run,
-)
+training = compose(data, _run)
 
 training_on_features = compose(
     click.option(

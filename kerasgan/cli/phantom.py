@@ -11,8 +11,8 @@ from kerasgan.errors import UserError
 
 @click.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--patients", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Same seed, same bytes.")
+@click.option("--patients", type=click.IntRange(min=1), default=20, show_default=True, help="Patients to simulate.")
+@click.option("--seed", type=options.SEED, default=7, show_default=True, help="Same seed, same bytes.")
 @click.option(
     "--grid",
     type=click.IntRange(32, 480),
@@ -37,7 +37,12 @@ from kerasgan.errors import UserError
     show_default=True,
     help="How clearly the IDH status, or a neonate's class, shows; 0: not at all.",
 )
-@click.option("--missing", multiple=True, metavar="MODALITY=FRACTION", help="Leave a modality out of some patients.")
+@click.option(
+    "--missing",
+    multiple=True,
+    metavar="MODALITY=FRACTION",
+    help="Leave a modality out of some patients; may be repeated.",
+)
 @click.option(
     "--tumour",
     "tumours",
@@ -45,7 +50,7 @@ from kerasgan.errors import UserError
     metavar="NAME",
     default=("glioma",),
     show_default=True,
-    help="glioma, meningioma or pituitary; more than one are dealt equally.",
+    help="glioma, meningioma or pituitary; may be repeated: dealt equally.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Threads; default one per core.")
 @options.quiet

@@ -1,7 +1,5 @@
 """kerasgan reproduce: a paper's tables."""
 
-import signal
-import sys
 from pathlib import Path
 
 import click
@@ -28,18 +26,14 @@ def reproduce() -> None:
 def _study(paper: str, profiles: dict[str, str]):
     """The options of every study."""
     options_ = (
+        options.data,
         click.option(
-            "--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads."
+            "--out",
+            type=click.Path(file_okay=False, path_type=Path),
+            help=f"The study's folder; default runs/{paper}/study, or study-PROFILE.",
         ),
-        click.option(
-            "--out", type=click.Path(file_okay=False, path_type=Path), help=f"Default runs/{paper}/study, or -PROFILE."
-        ),
-        click.option(
-            "--config", type=click.Path(dir_okay=False), help=f"A YAML of your own instead of configs/{paper}.yaml."
-        ),
-        click.option(
-            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated."
-        ),
+        options.config,
+        options.overrides,
         click.option(
             "--profile",
             type=click.Choice(list(profiles)),
@@ -48,7 +42,7 @@ def _study(paper: str, profiles: dict[str, str]):
             help="; ".join(f"{name}: {what}" for name, what in profiles.items()) + ".",
         ),
         click.option("--keep-checkpoints", is_flag=True, help="Also of finished runs, hundreds of megabytes each."),
-        click.option("--dry-run", is_flag=True, help="Say what is done and what would be."),
+        click.option("--dry-run", is_flag=True, help="Check everything, say what is done and what would be."),
         options.quiet,
     )
     return options.compose(*options_)
@@ -61,8 +55,7 @@ def _run(name: str, **chosen) -> None:
     try:
         folder = getattr(experiment, name)(**chosen)
     except Stopped as stopped:
-        click.echo(f"\n{stopped}; the same command goes on", err=True)  # below the progress bar
-        sys.exit(128 + signal.Signals(stopped.signal_number))
+        options.end_by_signal(stopped.signal_number, f"{stopped}; the same command goes on")
     if not chosen["dry_run"]:
         click.echo(folder)
 
@@ -99,7 +92,10 @@ def pairwise(cases, **chosen) -> None:
     "--model", "models", type=click.Choice(["dcgan", "wgan"]), multiple=True, help="Default both: --model dcgan wgan."
 )
 @click.option(
-    "--sequence", "sequences", multiple=True, help="t1, t1e, t2, flair, concat; default all, one after another."
+    "--sequence",
+    "sequences",
+    multiple=True,
+    help="t1, t1e, t2, flair by any of their names, or concat; default all, one after another.",
 )
 @_study("brainmr", {"full": "the paper's numbers, for days of a GPU", "smoke": "minutes on a processor"})
 def brainmr(models, **chosen) -> None:

@@ -1,7 +1,6 @@
 """kerasgan train: one subcommand per model."""
 
 import signal
-import sys
 from itertools import takewhile
 from pathlib import Path
 
@@ -278,27 +277,22 @@ def _train(
         flags = options.with_flags(own, flags, seed=seed, precision=precision, jit=jit, strategy=strategy)
     if not resume:
         settings_of(model, config, profile or "full", flags)  # before TensorFlow is loaded
+    more = {"data": data, "config": config, "overrides": flags, "profile": profile, "run_dir": run_dir}
+    try:
+        folder = _stoppable(model, resume=resume, dry_run=dry_run, quiet=quiet, **more, **target)
+    except KeyboardInterrupt:
+        state = "the run is as it was, the same command goes on" if resume else "nothing was trained yet"
+        options.end_by_signal(signal.SIGINT, f"interrupted before the first step: {state}")
+    if not dry_run:
+        click.echo(folder)
+
+
+def _stoppable(model, **given) -> Path:
     from kerasgan import experiment
     from kerasgan.gan.training import Stopped
 
     try:
-        folder = experiment.train(
-            model,
-            data=data,
-            config=config,
-            overrides=flags,
-            profile=profile,
-            run_dir=run_dir,
-            resume=resume,
-            dry_run=dry_run,
-            quiet=quiet,
-            **target,
-        )
-    except KeyboardInterrupt:  # before the first step or after the last one
-        raise UserError("interrupted; the same command goes on, with --resume if the run had begun") from None
+        return experiment.train(model, **given)
     except Stopped as stopped:
-        click.echo(f"\n{stopped}; the same command with --resume goes on", err=True)  # below the progress bar
-        # By convention 128 + the signal: 143 for SIGTERM, 130 for Ctrl-C.
-        sys.exit(128 + signal.Signals(stopped.signal_number))
-    if not dry_run:
-        click.echo(folder)
+        again = "the same command with --resume goes on" if stopped.resumable else "the same command goes on"
+        options.end_by_signal(stopped.signal_number, f"{stopped}; {again}")

@@ -9,11 +9,11 @@ from kerasgan.errors import UserError
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("run", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("source_path", metavar="INPUT")  # a path, or FILE.nii.gz#2 for a channel of a 4-D file
 @click.option("--from", "source", help="The modality of INPUT.")
 @click.option("--to", "target", help="The modality to make.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="NIfTI file, or a folder.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The NIfTI file to write, or a folder.")
 @click.option("--fill-missing", is_flag=True, help="INPUT is a cohort CSV: make its empty cells; RUN is a group.")
 @click.option(
     "--view",
@@ -22,7 +22,7 @@ from kerasgan.errors import UserError
     show_default=True,
     help="Along which slices; mean: of all that the run was trained on.",
 )
-@click.option("--force", is_flag=True, help="Overwrite what is there.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist.")
 @options.quiet
 def translate(run, source_path, source, target, out, fill_missing, view, force, quiet) -> None:
     """Translate a NIfTI volume, every patient of a folder, or the missing cells of a cohort CSV.

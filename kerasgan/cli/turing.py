@@ -2,6 +2,8 @@
 
 import click
 
+from kerasgan.cli import options
+
 POSITIVE = click.IntRange(min=1)
 
 
@@ -17,10 +19,10 @@ POSITIVE = click.IntRange(min=1)
     type=click.Choice(["train", "validation", "test", "all"]),
     help="Of a prepared folder; default all.",
 )
-@click.option("--where", metavar="LABEL=VALUE", help="Only these patients of a prepared folder, e.g. grade=HGG.")
+@click.option("--where", metavar="LABEL=VALUE", help="Of a prepared folder: the patients with such a label.")
 @click.option("--size", type=POSITIVE, help="Shrink larger images to so many pixels.")
 @click.option("--count", type=POSITIVE, help="Real images, and as many synthetic ones; default 50.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the choice and of a run's noise; default 1.")
+@click.option("--seed", type=options.SEED, help="Of the choice and of a run's noise; default 1.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Of 127.0.0.1; 0: any that is free."
 )

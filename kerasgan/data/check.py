@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -100,6 +100,32 @@ def _split_errors(cohort: Cohort, splitting: SplitSettings) -> list[Finding]:
     except UserError as error:
         return [Finding("the split", "error", str(error))]
     return []
+
+
+def check_needs(cohort: Cohort, section: str, wanted: Mapping[str, Any]) -> list[Finding]:
+    """Notes on what a model's settings, `wanted` of a `section`, ask for: `prepare` does without it, training does not.
+
+    Looks at `label` (a column), its values `negative` and `positive`, `value`, or `tumours`, and at the `modalities`,
+    `modality` or `sequence` that every image of the training is of.
+    """
+    messages = []
+    if label := wanted.get("label"):
+        values = [wanted[name] for name in ("negative", "positive", "value") if name in wanted] or wanted["tumours"]
+        found = Counter(visit.labels.get(label) for visit in cohort.visits)
+        if label not in cohort.label_columns:
+            messages.append(
+                f"the cohort has no label column {label!r} ({section}.label) with {', '.join(values)}: add it to the "
+                f"CSV, or index again with --labels TABLE --label-column {label}"
+            )
+        elif lacking := [value for value in values if value not in found]:
+            there = ", ".join(f"{value} ({count})" for value, count in found.items() if value)
+            messages.append(f"no visit has {label} {' or '.join(lacking)}; visits by {label}: {there}")
+    names = [wanted[name] for name in ("modality", "sequence") if name in wanted] or wanted.get("modalities", [])
+    count = sum(all(name in visit.images for name in names) for visit in cohort.visits)
+    if count < len(cohort.visits):
+        shown = ", ".join(DISPLAY[name] for name in names)
+        messages.append(f"{count} of {len(cohort.visits)} visits have {shown}, which {section} asks for")
+    return [Finding("for training", "note", message) for message in messages]
 
 
 # ---- without reading ------------------------------------------------------------------------------------------------

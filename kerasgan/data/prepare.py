@@ -15,7 +15,7 @@ from concurrent.futures import as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Strict
@@ -27,8 +27,8 @@ from kerasgan.data.settings import SliceSettings, SplitSettings
 from kerasgan.data.splits import SUBSETS, check_disjoint, partition_patients, stratify
 from kerasgan.data.volumes import Volume, files_of, labels_of, read_volumes, split_source
 from kerasgan.errors import UserError
-from kerasgan.files import remaining, write_text
-from kerasgan.settings import Section, differences, flat, validate
+from kerasgan.files import remaining, sha256_of, write_text
+from kerasgan.settings import Section, differences, flat, read_json, validate
 from kerasgan.threads import thread_pool
 
 FORMAT = 2
@@ -82,7 +82,7 @@ class Prepared:
     @property
     def hash(self) -> str:
         """Identifies the data set and its split: the hash of the manifest."""
-        return hashlib.sha256((self.folder / "manifest.json").read_bytes()).hexdigest()
+        return sha256_of(self.folder / "manifest.json")
 
     def visits(self, subset: str, partition: int, modalities: tuple[str, ...]) -> list[PreparedVisit]:
         """A subset's visits that have slices of all of the modalities; none is a `UserError`.
@@ -113,35 +113,34 @@ class Prepared:
 
 
 def open_prepared(
-    folder: Path, slicing: SliceSettings | None = None, splitting: SplitSettings | None = None
+    folder: Path, slicing: SliceSettings | None = None, splitting: SplitSettings | None = None, model: str = "MODEL"
 ) -> Prepared:
-    """Open a prepared folder; with settings, refuse one that was prepared with others."""
-    path = folder / "manifest.json"
+    """Open a prepared folder; with settings, refuse one that was prepared with others.
+
+    `model` is whose settings these are, for the command that errors advise.
+    """
+    path, command = folder / "manifest.json", f"kerasgan data prepare COHORT.csv --model {model} --out"
     if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}; make it by `kerasgan data prepare COHORT.csv --out {folder}`")
+        raise UserError(f"there is no folder {folder}; make it by `{command} {folder}`")
     if not path.is_file():
         unfinished = (folder / "journal.jsonl").exists()
-        advice = (
-            "its preparation did not finish; run `kerasgan data prepare` again"
-            if unfinished
-            else ("expected a folder made by `kerasgan data prepare COHORT.csv --out FOLDER`")
-        )
-        raise UserError(f"{folder} has no manifest.json; {advice}")
+        advice = "its preparation did not finish, repeat" if unfinished else "expected a folder made by"
+        raise UserError(f"{folder} has no manifest.json; {advice} `{command} {folder if unfinished else 'FOLDER'}`")
     manifest = _read_manifest(path)
-    _check_settings(folder, "data", manifest.slicing, slicing)
-    _check_settings(folder, "split", manifest.splitting, splitting)
+    _check_settings(folder, "data", manifest.slicing, slicing, command)
+    _check_settings(folder, "split", manifest.splitting, splitting, command)
     for partition in manifest.partitions:
         check_disjoint(partition, str(path))
     broken = [visit.name for visit in manifest.visits if not _is_whole(folder, visit)]
     if broken:
         raise UserError(
-            f"{folder}: the shard of {broken[0]} is missing or cut short ({len(broken)} in all); run `kerasgan data "
-            "prepare` again"
+            f"{folder}: the shard of {broken[0]} is missing or cut short ({len(broken)} in all); repeat `{command} "
+            f"{folder}`"
         )
     return Prepared(folder, manifest)
 
 
-def _check_settings(folder: Path, section: str, own: Section, configured: Section | None) -> None:
+def _check_settings(folder: Path, section: str, own: Section, configured: Section | None, command: str) -> None:
     if configured is not None and (other := differences(own, configured)):
         before, after = flat(own), flat(configured)
         flags = " ".join(
@@ -151,7 +150,7 @@ def _check_settings(folder: Path, section: str, own: Section, configured: Sectio
         )
         raise UserError(
             f"{folder} was prepared with other settings ({'; '.join(other)} as configured); use what it was prepared "
-            f"with, {flags}, or prepare the cohort into another folder"
+            f"with, {flags}, or prepare the cohort into another folder, `{command} OTHER`"
         )
 
 
@@ -337,15 +336,10 @@ def _refuse_foreign(out: Path, slicing: SliceSettings, force: bool) -> None:
 
 
 def _read_manifest(path: Path) -> Manifest:
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); prepare the cohort again, with --force") from None
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
-        raise UserError(
-            f"{path}: expected a manifest of format {FORMAT}, got {found}; prepare the cohort again, with --force"
-        )
+    advice = "prepare the cohort again, with --force"
+    content = read_json(path, advice)
+    if (found := content.get("format")) != FORMAT:
+        raise UserError(f"{path}: expected a manifest of format {FORMAT}, got {found}; {advice}")
     return validate(Manifest, content, str(path))
 
 

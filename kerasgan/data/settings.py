@@ -40,7 +40,7 @@ class SliceSettings(Section):
         if self.frame is not None and not self.size <= self.frame <= 2 * self.size:
             raise ValueError(
                 f"frame must lie between size, {self.size}, and twice that, so that patches of size fit into it and "
-                f"cover it: raise frame or lower size, or set frame to null to cut no patches, frame is {self.frame}"
+                f"cover it: raise frame or lower size, or set frame to null to cut no patches"
             )
         return self
 
@@ -68,7 +68,7 @@ class SplitSettings(Section):
         if self.scheme == "folds" and (self.partitions < 2 or abs(self.test - 1 / self.partitions) > FOLD_TOLERANCE):
             raise ValueError(
                 "scheme folds tests every patient once, so there must be at least 2 partitions, and test must be 1 / "
-                f"partitions: {1 / self.partitions:.4g} for {self.partitions}, got {self.test}"
+                f"partitions: {1 / self.partitions:.4g} for {self.partitions}"
             )
         return self
 

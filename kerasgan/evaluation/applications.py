@@ -1,6 +1,5 @@
 """Networks of keras.applications, and the ways to their weights: ImageNet's, a file's, or random ones by name."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import keras
 from keras import Model
 
 from kerasgan.errors import UserError
+from kerasgan.files import sha256_of
 
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/"
 IMAGENET, RANDOM = "imagenet", "random"  # in place of a file
@@ -56,8 +56,7 @@ def load_application(
 
 def described(path: Path) -> str:
     """What a result says of a file: its name and the first 16 digits of its sha256."""
-    with path.open("rb") as file:
-        return f"{path.name}, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    return f"{path.name}, sha256 {sha256_of(path)[:16]}"
 
 
 def _reason(error: Exception) -> str:

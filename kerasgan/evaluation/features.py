@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,14 +27,17 @@ from kerasgan.data.imagesets import shrunk
 from kerasgan.errors import UserError, nearest
 from kerasgan.evaluation.applications import IMAGENET, described, load_application
 from kerasgan.evaluation.fitting import in_batches
+from kerasgan.networks import read_network
 
 # Addresses of ImageNet weights below `applications.URL`
 INCEPTION = "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+CLASSES = "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels.h5"  # with its top
 VGG16 = "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels.h5"
 INSTEAD = "give --backbone {}:FILE, or an encoder of `kerasgan evaluate encoder`"
 INCEPTION_SIZE, VGG16_SIZE = 299, 224  # pixels
 WHITE = 255  # grey level
 RANDOM_SEED = 1  # of all random weights, so that features compare
+CLASSIFIERS = ("inception", "inception:FILE", "inception:random")
 NAMES = ("inception", "inception:FILE", "vgg16", "vgg16:FILE", "vgg16:random", "FILE.keras", "pixels", "pixels:SIZE")
 
 
@@ -68,12 +72,26 @@ def backbone(name: str) -> Backbone:
 
 
 def _inception(weights: str) -> Backbone:
+    options = {"include_top": False, "pooling": "avg"}
+    return _of_inception("average pool, 2048 features", INCEPTION, weights, INSTEAD.format("inception"), **options)
+
+
+def classifier(name: str) -> Backbone:
+    """Probabilities (n, 1000) of the ImageNet classes, by name: see `CLASSIFIERS`; another name is a `UserError`."""
+    kind, _, weights = name.partition(":")
+    if kind != "inception":
+        raise UserError(f"there is no classifier {name!r}; expected {', '.join(CLASSIFIERS)}")
+    instead = "give --backbone inception:FILE"
+    return _of_inception("probabilities of 1000 ImageNet classes", CLASSES, weights or IMAGENET, instead)
+
+
+def _of_inception(output: str, address: str, weights: str, instead: str, **options: Any) -> Backbone:
     shape = (INCEPTION_SIZE, INCEPTION_SIZE, 3)
-    instead = INSTEAD.format("inception")
-    options = {"include_top": False, "input_shape": shape, "pooling": "avg"}
-    network, words = load_application("InceptionV3", INCEPTION, weights, RANDOM_SEED, instead, **options)
+    network, words = load_application(
+        "InceptionV3", address, weights, RANDOM_SEED, instead, input_shape=shape, **options
+    )
     return Backbone(
-        f"Keras InceptionV3, average pool, 2048 features; {words}",
+        f"Keras InceptionV3, {output}; {words}",
         "resized to 299x299 bilinearly (anti-aliased), grey in three channels, [-1, 1], not rounded to 8 bits",
         # preprocess_input's range is [-1, 1] too
         partial(in_batches, lambda batch: network(_in_three_channels(batch, INCEPTION_SIZE), training=False)),
@@ -109,12 +127,7 @@ def _in_three_channels(batch: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _encoder(path: Path) -> Backbone:
-    if not path.is_file():
-        raise UserError(f"there is no file {path}; expected an encoder as `kerasgan evaluate encoder` makes it")
-    try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise UserError(f"{path} is not a Keras model ({str(error).splitlines()[0]}); make the encoder anew") from None
+    network = read_network(path, "expected an encoder as `kerasgan evaluate encoder` makes it")
     expected, features = network.input_shape, network.output_shape
     if not (isinstance(expected, tuple) and len(expected) == 4 and expected[-1] == 1 and len(features) == 2):
         raise UserError(

@@ -10,9 +10,9 @@ PIXELS = 16  # height and width of a thumbnail, at most
 MEASURES = ("kernel_distance", "nearest_neighbour", "spread", "spread_of_real")
 # Of the curves in a run's report.
 PANELS = {
-    f"squared kernel distance of {PIXELS}x{PIXELS} thumbnails": ["kernel_distance"],
-    "accuracy of 1-NN on thumbnails": ["nearest_neighbour"],
-    "standard deviation of a pixel over images": ["spread", "spread_of_real"],
+    f"squared kernel distance of {PIXELS}x{PIXELS} thumbnails; 0: alike": ["kernel_distance"],
+    "accuracy of 1-NN, real or synthetic; 0.5: chance": ["nearest_neighbour"],
+    "standard deviation of a pixel; 0: all images alike": ["spread", "spread_of_real"],
 }
 
 

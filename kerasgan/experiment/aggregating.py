@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -22,9 +23,10 @@ from kerasgan.papers.aggrgan import making
 from kerasgan.papers.aggrgan.aggregation import Aggregated
 from kerasgan.papers.aggrgan.categories import sequence_of
 from kerasgan.papers.aggrgan.settings import AggrganSettings
+from kerasgan.papers.aggrgan.study import NAMES
 from kerasgan.papers.aggrgan.style import Transferred
-from kerasgan.papers.aggrgan.vgg19 import load_vgg19
-from kerasgan.report.mosaics import write_mosaic
+from kerasgan.papers.aggrgan.vgg19 import Vgg19, load_vgg19
+from kerasgan.report.mosaics import image_sheet
 from kerasgan.settings import differences
 
 SHOWN = 8  # references in the picture
@@ -51,7 +53,7 @@ def aggregate(
         count: how many; None: `aggregation.images` of the runs' settings.
         metric: by which the best two of three images are chosen: ssim or psnr.
         style: transfer the style of each image's reference.
-        overrides: of the runs' settings `aggregation` and `style`, such as style.weights=FILE.
+        overrides: of the runs' settings `aggregation`, `style` and `measures`, such as style.weights=FILE.
         kind, bits: see `data.imagesets.write_images`.
         quiet: no progress bar.
 
@@ -61,46 +63,41 @@ def aggregate(
     runs, out = Path(runs), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty; give --out a new folder, since images are not mixed")
-    if other := [each for each in overrides if each.split(".")[0] not in ("aggregation", "style")]:
-        raise UserError(f"--set {other[0]}: only aggregation and style can be set here, the rest is that of the runs")
+    if other := [each for each in overrides if each.split(".")[0] not in ("aggregation", "style", "measures")]:
+        raise UserError(
+            f"--set {other[0]}: only aggregation, style and measures can be set here, the rest is that of the runs"
+        )
     members = base_runs(runs)
     first = members[0]
     settings = settings_of("dcgan1", first.folder / "config.yaml", "full", overrides)
     vgg = load_vgg19(settings.style.weights, settings.style.seed) if style else None
     prepared = open_prepared(Path(data or first.data), settings.data, settings.split)
     refuse_other_data(first, prepared)
-    category = first.target["category"]
-    references = making.references_of(prepared, settings, category, count or settings.aggregation.images)
+    wanted = count or settings.aggregation.images
+    references = making.references_of(prepared, settings, first.target["category"], wanted)
     generators = {run.model: generator_of(run) for run in members}
     with numerics(exact(settings)):
         base = making.generate_base(generators, references, settings.aggregation.seed)
         blended = making.aggregated(base, tuple(generators), metric, settings)
-        final = blended.images
-        transferred = None
-        if style:
-            with bar_of(len(references), settings, quiet) as progress:
-                transferred = making.styled(blended.images, references, vgg, settings.style, progress)
-            final = transferred.images
-    measures = {name: float(values.mean()) for name, values in making.measured(references.images, final).items()}
-    description = {
-        "origin": f"aggrgan of {category} by {metric}, trained on {first.origin}",
-        "sequence": sequence_of(category, settings.study),
-        "model": "aggrgan",
-        "target": first.target,
-        "run": runs.resolve().name,
-        "trained_on": first.origin,
-        "learnt": learnt_by(first.folder),
-        "metric": metric,
-        "measures": {name: value if np.isfinite(value) else None for name, value in measures.items()},
-        "aggregation": settings.aggregation.model_dump(mode="json"),
-        "style": settings.style.model_dump(mode="json") | {"weights": transferred.weights} if transferred else None,
-    }
+        transferred = _styled(blended, references, vgg, settings, quiet) if style else None
+    final = transferred.images if transferred else blended.images
+    found = making.measured(references.images, final, settings.measures)
+    measures = {name: float(values.mean()) for name, values in found.items()}
+    description = _description(runs, first, settings, metric, measures, transferred)
     write_images(out, [final], kind, bits, settings.data.views[0], description)
     write_text(out / "aggregate.csv", _listing(references, blended, tuple(generators), metric))
     if transferred:
         write_text(out / "losses.csv", _losses(transferred))
-    columns = [*base.images.values(), blended.images, *([final] if style else []), references.images]
-    write_mosaic(out / "figure.png", np.stack(columns, 1)[:SHOWN].reshape(-1, *final.shape[1:]), len(columns))
+    columns = {
+        f"{NAMES[run.model]}, {getattr(run.settings, run.model).epochs} epochs": base.images[run.model]
+        for run in members
+    }
+    columns["best two, blended"] = blended.images
+    if transferred:
+        columns[f"after {settings.style.iterations} iterations of style transfer"] = final
+    columns["real, whose style it has" if transferred else "real, its reference"] = references.images
+    title = f"{description['origin']}; in each row a real image that was learnt and what was made for it"
+    image_sheet(out / "figure.png", np.stack(list(columns.values()), 1)[:SHOWN], [""], list(columns), title)
     if not quiet:
         click.echo(
             ", ".join(f"{name} {value:.3f}" for name, value in measures.items()) + " to the references", err=True
@@ -156,6 +153,38 @@ class _Bar:
 
     def __exit__(self, *_):
         self.bar.close()
+
+
+def _styled(
+    blended: Aggregated, references: ImageSet, vgg: Vgg19, settings: AggrganSettings, quiet: bool
+) -> Transferred:
+    with bar_of(len(references), settings, quiet) as progress:
+        return making.styled(blended.images, references, vgg, settings.style, progress)
+
+
+def _description(
+    runs: Path,
+    first: Run,
+    settings: AggrganSettings,
+    metric: str,
+    measures: Mapping[str, float],
+    transferred: Transferred | None,
+) -> dict[str, Any]:
+    """What images.json says of the images."""
+    category = first.target["category"]
+    return {
+        "origin": f"aggrgan of {category} by {metric}, trained on {first.origin}",
+        "sequence": sequence_of(category, settings.study),
+        "model": "aggrgan",
+        "target": first.target,
+        "run": runs.resolve().name,
+        "trained_on": first.origin,
+        "learnt": learnt_by(first.folder),
+        "metric": metric,
+        "measures": {name: value if np.isfinite(value) else None for name, value in measures.items()},
+        "aggregation": settings.aggregation.model_dump(mode="json"),
+        "style": settings.style.model_dump(mode="json") | {"weights": transferred.weights} if transferred else None,
+    }
 
 
 def _listing(references: ImageSet, blended: Aggregated, models: Sequence[str], metric: str) -> str:

@@ -1,4 +1,4 @@
-"""`evaluate fid`, `kid`, `prdc`, `ssim-diversity`, `c2st`, `encoder`: sets of images, real and synthetic."""
+"""`evaluate fid`, `kid`, `is`, `prdc`, `swd`, `ssim-diversity`, `c2st`, `encoder`: real and synthetic images."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,13 +14,16 @@ from kerasgan.evaluation import two_sample
 from kerasgan.evaluation.encoder import EncoderCard, EncoderSettings, train_encoder
 from kerasgan.evaluation.features import Backbone
 from kerasgan.evaluation.features import backbone as backbone_of
+from kerasgan.evaluation.features import classifier as classifier_of
 from kerasgan.evaluation.two_sample import TwoSampleTest
 from kerasgan.experiment.compared import Finding, ImageComparison, Numbers, check_patients, check_sizes
 from kerasgan.experiment.images import image_set
 from kerasgan.metrics.frechet import frechet_distance
+from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.kernel_distance import kernel_distance
 from kerasgan.metrics.ms_ssim import WINDOW, ms_ssim, scales_of
 from kerasgan.metrics.prdc import prdc
+from kerasgan.metrics.sliced_wasserstein import DIRECTIONS, PATCH, PATCHES, REPEATS, sliced_wasserstein_by_level
 from kerasgan.metrics.ssim import ssim
 from kerasgan.metrics.ssim_diversity import pair_similarities, random_pairs
 
@@ -70,10 +73,50 @@ def _kid(task: _Task) -> Finding:
     return Finding({"KID": {"mean": mean, "std over subsets": std}}, settings={"subset_size": size})
 
 
+def _is(task: _Task) -> Finding:
+    splits = task.settings["splits"]
+    task.at_least(splits, f"--splits {splits}")
+    score: dict[str, float] = {}
+    for label, own in (("synthetic", task.synthetic), ("real", task.real)):
+        order = np.random.default_rng(task.seed).permutation(len(own))  # parts of one class each would have the score 1
+        mean, std = inception_score(task.space.features(own.images, task.quiet)[order], splits)
+        score |= {label: mean, f"{label} std over parts": std}
+    return Finding({"inception score": score}, IS_NOTES)
+
+
+IS_NOTES = (
+    "1: every image gets the same probabilities; higher: surer and more varied ones. Compare only among equal numbers "
+    "of images and of parts.",
+    "The classes are ImageNet's, of which none is an MR image: the score tells little of these images, and those of "
+    "real ones stand beside it for that reason.",
+)
+
+
 def _prdc(task: _Task) -> Finding:
     task.at_least(task.settings["k"] + 1, f"neighbour {task.settings['k']}")
     found = asdict(prdc(*task.features(), task.settings["k"]))
     return Finding({name: {"value": value} for name, value in found.items()})
+
+
+def _swd(task: _Task) -> Finding:
+    if len(task.real) != len(task.synthetic):
+        raise UserError(
+            f"there are {len(task.real)} real and {len(task.synthetic)} synthetic images; a sliced Wasserstein "
+            f"distance takes as many of each: give --count, {min(len(task.real), len(task.synthetic))} at most"
+        )
+    by_level = sliced_wasserstein_by_level(task.real.images, task.synthetic.images, seed=task.seed)
+    found = {f"{pixels} px": float(value) for pixels, value in by_level.items()}
+    found["mean of levels"] = float(np.mean(list(found.values())))
+    numbers = {name: {"value": value, "x 1000": 1000 * value} for name, value in found.items()}
+    settings = {"patch": PATCH, "patches_of_an_image": PATCHES, "directions": REPEATS * DIRECTIONS}
+    return Finding(numbers, SWD_NOTES, settings=settings)
+
+
+SWD_NOTES = (
+    "By the pixels of the level of a Laplacian pyramid: the coarsest compares large structures, the finest edges and "
+    "noise; 0 is alike. Papers print it times 1000.",
+    "Falls with more images: compare only among equal numbers of images.",
+)
 
 
 def _ssim_diversity(task: _Task) -> Finding:
@@ -162,16 +205,26 @@ def _check_patients_to_halve(images: ImageSet, least: int) -> None:
         )
 
 
-KINDS = {"fid": _fid, "kid": _kid, "prdc": _prdc, "ssim-diversity": _ssim_diversity, "c2st": _c2st}
+KINDS = {
+    "fid": _fid,
+    "kid": _kid,
+    "is": _is,
+    "prdc": _prdc,
+    "swd": _swd,
+    "ssim-diversity": _ssim_diversity,
+    "c2st": _c2st,
+}
 # Of each kind; a subset_size of None is `SUBSET`, or half of the smaller set.
 SETTINGS = {
     "fid": {},
     "kid": {"subsets": 100, "subset_size": None},
+    "is": {"splits": 10},
     "prdc": {"k": 5},
+    "swd": {},
     "ssim-diversity": {"pairs": 1000},
     "c2st": {"repeats": 5, "epochs": two_sample.EPOCHS},
 }
-BACKBONES = {"fid": "inception", "kid": "inception", "prdc": "inception", "c2st": "pixels"}
+BACKBONES = {"fid": "inception", "kid": "inception", "is": "inception", "prdc": "inception", "c2st": "pixels"}
 
 
 def evaluate_images(
@@ -194,11 +247,12 @@ def evaluate_images(
     """Compare real and synthetic images.
 
     Args:
-        kind: fid, kid, prdc, ssim-diversity or c2st.
+        kind: fid, kid, is, prdc, swd, ssim-diversity or c2st.
         real, synthetic, sequence, subset, where, partition, size, count: see `experiment.images.image_set`; `real` is
             no run, and `count` holds for both sets.
         seed: of the draws of images, subsets, pairs and splits, and of a run's noise.
-        backbone: see `evaluation.features`; default inception, of c2st's 1-NN pixels; ssim-diversity has none.
+        backbone: see `evaluation.features`; default inception, of c2st's 1-NN pixels; `is` takes a classifier, swd and
+            ssim-diversity have none.
         out: a JSON file for the result; one that is there is replaced.
         quiet: no progress.
         settings: those of the kind, see `SETTINGS`.
@@ -224,7 +278,8 @@ def evaluate_images(
         "synthetic": image_set(synthetic, **common),
     }
     check_sizes(sets)
-    space = backbone_of(backbone or BACKBONES[kind]) if kind in BACKBONES else None
+    named = classifier_of if kind == "is" else backbone_of
+    space = named(backbone or BACKBONES[kind]) if kind in BACKBONES else None
     chosen = SETTINGS[kind] | settings
     found = KINDS[kind](_Task(sets["real"], sets["synthetic"], space, seed, chosen, quiet))
     result = ImageComparison.of(kind, sets, space, seed, chosen, found)

@@ -1,7 +1,6 @@
 """`enlarge`: trained pairwise GANs to an enlarged training set."""
 
-import hashlib
-from functools import cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -11,7 +10,7 @@ from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.generation import load_network
 from kerasgan.experiment.runs import Run, pair_runs
-from kerasgan.files import remove, write_text, written_aside
+from kerasgan.files import remove, sha256_of, write_text, written_aside
 from kerasgan.papers.pairwise import enlarging
 from kerasgan.papers.pairwise.cases import modalities_of, removed_scans
 from kerasgan.papers.pairwise.enlarging import Enlarged, EnlargedManifest, Generator
@@ -43,28 +42,17 @@ def enlarge(
     group, out, runs = Path(group), Path(out), pair_runs(Path(group))
     first = next(iter(runs.values()))
     settings = first.settings
-    if case is not None and case != settings.study.case:
-        raise UserError(
-            f"{first.folder} was trained for case {settings.study.case}: train the GANs of case {case} with --set "
-            f"study.case={case}, since in case b they must not see the scans that it takes away"
-        )
+    _refuse_other_case(case, first)
     prepared = open_prepared(Path(data or first.data), settings.data, settings.split)
     for run in runs.values():
         _refuse_other_patients(run, prepared, first)
-    if out.exists() and (not force or not _is_enlarged(out)):
-        raise UserError(
-            f"{out} exists; give another --out, or "
-            + ("--force to replace it" if _is_enlarged(out) else "remove it if it is a damaged enlarged set")
-        )
+    _refuse_existing(out, force)
     plans, names = enlarging.plan(prepared, settings), modalities_of(prepared, settings)
-    wanted = enlarging.directions(plans)
-    if lacking := sorted({"-".join(sorted(pair)) for pair in wanted if frozenset(pair) not in runs}):
-        raise UserError(f"{group} has no finished run of {', '.join(lacking)}; train it with `kerasgan train pairwise`")
-    files = {(m, n): runs[frozenset((m, n))].folder / "generators" / f"{m}_to_{n}.keras" for m, n in wanted}
-    load = cache(lambda path: translator(load_network(path)))
+    files = _generators(group, runs, enlarging.directions(plans))
+    translators = {pair: translator(load_network(path)) for pair, path in files.items()}
     # BLAS's threads would compete with TensorFlow's.
     with written_aside(out) as aside, threadpool_limits(1, "blas"):
-        made = enlarging.enlarge(prepared, plans, {pair: load(path) for pair, path in files.items()}, names, aside)
+        made = enlarging.enlarge(prepared, plans, translators, names, aside)
         visits = list(tqdm(made, total=len(plans), desc="enlarge", unit="patient", disable=quiet))
         manifest = EnlargedManifest(
             format=enlarging.FORMAT,
@@ -77,10 +65,7 @@ def enlarge(
             modalities=list(names),
             removed=removed_scans(prepared, settings),
             generators={
-                f"{m}_to_{n}": Generator(
-                    run=runs[frozenset((m, n))].folder.resolve().name,
-                    sha256=_sha256(path),
-                )
+                f"{m}_to_{n}": Generator(run=runs[frozenset((m, n))].folder.resolve().name, sha256=sha256_of(path))
                 for (m, n), path in files.items()
             },
             visits=visits,
@@ -99,14 +84,37 @@ def is_current(out: Path, group: Path, prepared: Prepared) -> bool:
     study = first.settings.study
     return (manifest.data, manifest.case, manifest.partition) == (prepared.hash, study.case, study.partition) and all(
         frozenset(direction.split("_to_")) in runs
-        and _sha256(runs[frozenset(direction.split("_to_"))].folder / "generators" / f"{direction}.keras")
+        and sha256_of(runs[frozenset(direction.split("_to_"))].folder / "generators" / f"{direction}.keras")
         == made.sha256
         for direction, made in manifest.generators.items()
     )
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _generators(
+    group: Path, runs: Mapping[frozenset[str], Run], directions: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Path]:
+    """The file of each direction's generator; a pair that has no run is a `UserError`."""
+    directions = list(directions)
+    if lacking := sorted({"-".join(sorted(pair)) for pair in directions if frozenset(pair) not in runs}):
+        raise UserError(f"{group} has no finished run of {', '.join(lacking)}; train it with `kerasgan train pairwise`")
+    return {(m, n): runs[frozenset((m, n))].folder / "generators" / f"{m}_to_{n}.keras" for m, n in directions}
+
+
+def _refuse_other_case(case: str | None, run: Run) -> None:
+    own = run.settings.study.case
+    if case not in (None, own):
+        raise UserError(
+            f"{run.folder} was trained for case {own}: train the GANs of case {case} with --set study.case={case}, "
+            "since in case b they must not see the scans that it takes away"
+        )
+
+
+def _refuse_existing(out: Path, force: bool) -> None:
+    """Nothing but an enlarged set is replaced, and that if it is asked for."""
+    if not out.exists() or (force and _is_enlarged(out)):
+        return
+    advice = "--force to replace it" if _is_enlarged(out) else "remove it if it is a damaged enlarged set"
+    raise UserError(f"{out} exists; give another --out, or {advice}")
 
 
 def _refuse_other_patients(run: Run, prepared: Prepared, first: Run) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasgan.data.imagesets import ImageSet
+from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.evaluation.features import backbone as backbone_of
 from kerasgan.evaluation.gan_train import MEASURES, GanTrain, Side, SvmSettings, Trial, gan_train
@@ -115,6 +116,9 @@ def evaluate_gan_train(
     """
     _check_repeats(synthetic, repeats)
     _check_told(synthetic)
+    if label is None:
+        for option, sources in (("--real", real), ("--synthetic", synthetic), ("--training", training or {})):
+            _check_labelled(option, sources)
     if training is None and all(_is_prepared(source) for source in real.values()):
         training = real
     sequence = sequence or _sequence_learnt(synthetic)
@@ -162,6 +166,21 @@ def _check_told(synthetic: Sources) -> None:
         if again and (Path(source) / "run.json").is_file() and not classes_of(open_run(source)):
             raise UserError(
                 f"{source} is given for {name} and {again[0]}, but its generator knows no classes; give a run for each"
+            )
+
+
+def _check_labelled(option: str, sources: Sources) -> None:
+    """A prepared folder that is given for several classes needs a label, else all would get the same patients."""
+    for name, source in sources.items():
+        again = [other for other, own in sources.items() if other != name and Path(own) == Path(source)]
+        if again and _is_prepared(source):
+            labels = [visit.labels for visit in open_prepared(Path(source)).manifest.visits]
+            columns = sorted({column for own in labels for column in own})
+            fitting = [column for column in columns if {name, *again} <= {own.get(column) for own in labels}]
+            advice = f"give --label {fitting[0]}" if fitting else f"give --label with one of {', '.join(columns)}"
+            raise UserError(
+                f"{option} gives {source} for {name} and {again[0]} without a column that tells their patients apart; "
+                + (advice if columns else "prepare it from a cohort with a label column")
             )
 
 

@@ -1,6 +1,5 @@
 """`generate`: images from noise, by the generator of a finished run."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from tqdm import tqdm
 from kerasgan.data.imagesets import ImageSet, description_of, write_images
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import Run, open_run
+from kerasgan.files import sha256_of
 from kerasgan.gan import layers, normalisation, transposed  # noqa: F401 (of which saved generators are made)
 from kerasgan.gan.sampling import Draw, normal, streamed, uniform
+from kerasgan.networks import read_network
 from kerasgan.papers.aggrgan import infogan  # noqa: F401 (as above)
 from kerasgan.papers.aggrgan.categories import sequence_of
 from kerasgan.papers.pggan import layers as pggan_layers  # noqa: F401 (as above)
@@ -113,19 +114,12 @@ def generator_of(run: Run) -> keras.Model:
 
 def load_network(path: Path) -> keras.Model:
     """A network that a run has delivered; a file that is missing or damaged is a `UserError`."""
-    if not path.is_file():
-        raise UserError(f"{path} is missing; restore the file, or train the run anew")
-    try:
-        # safe_mode: a .keras file that holds code is refused.
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # archive, JSON, HDF5 and Keras have each their own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path} is damaged ({reason}); restore the file, or train the run anew") from None
+    return read_network(path, "restore the file, or train the run anew")
 
 
 def generator_hash(folder: Path) -> str:
     """sha256 of the generator in a run's folder."""
-    return hashlib.sha256((folder / GENERATOR).read_bytes()).hexdigest()
+    return sha256_of(folder / GENERATOR)
 
 
 def learnt_by(source: str | Path) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from kerasgan.errors import UserError
+from kerasgan.gan.training import Stopped
 from kerasgan.threads import usable_cores
 
 POLL = 0.2  # seconds between two looks at the processes
@@ -27,9 +28,9 @@ PROGRAM = "import sys; from kerasgan.experiment.parallel import main; main(sys.a
 def train_at_once(jobs: int, trainings: Sequence[tuple[str, Path, Mapping[str, Any]]], quiet: bool) -> None:
     """Run trainings, `jobs` at a time: of each a title, a file for what it prints, and the arguments of `train`.
 
-    Each gets its share of the cores. SIGINT and SIGTERM are passed on, so that all save their state, and end this
-    process with 128 + the signal. Raises UserError, with what it printed last, of the first that failed, after the
-    others have ended.
+    Each gets its share of the cores. SIGINT and SIGTERM are passed on, so that all save their state, and become
+    `Stopped` when all have ended; so do they if this process is killed. Raises UserError, with what it printed last, of
+    the first that failed, after the others have ended.
     """
     waiting, running, failed, signals = list(trainings), [], [], []
     share = str(max(1, usable_cores() // jobs))
@@ -45,12 +46,13 @@ def train_at_once(jobs: int, trainings: Sequence[tuple[str, Path, Mapping[str, A
             time.sleep(POLL)
             for each in [each for each in running if each[2].poll() is not None]:
                 running.remove(each)
+                each[2].stdin.close()
                 bar.update()
                 if each[2].returncode and not signals:
                     failed.append(f"{each[0]}: {_last_line(each[1])} (all it printed: {each[1]})")
                     tqdm.write(failed[-1] if running else "", file=sys.stderr)  # others may go on for days
     if signals:
-        sys.exit(128 + signals[0])
+        raise Stopped(signals[0], None)
     if failed:
         raise UserError(failed[0])
 
@@ -59,8 +61,16 @@ def _start(log: Path, arguments: Mapping[str, Any], environment: Mapping[str, st
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-c", PROGRAM, json.dumps(arguments, default=str)]
     with log.open("w", encoding="utf-8") as file:
-        # In a session of its own Ctrl-C does not reach it beside what is passed on: a second one means "at once".
-        return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+        # In a session of its own Ctrl-C does not reach it beside what is passed on: a second one means "at once". Its
+        # standard input is a pipe that this process alone holds open, see `_end_with_parent`.
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
 
 
 @contextmanager
@@ -81,6 +91,7 @@ def _passing_on(running: list, signals: list[int]):
             signal.signal(number, handler)
         for *_, process in running:
             process.wait()
+            process.stdin.close()
 
 
 def _last_line(log: Path) -> str:
@@ -88,11 +99,21 @@ def _last_line(log: Path) -> str:
     return lines[-1] if lines else "ended without a word"
 
 
+def _end_with_parent() -> None:
+    """Ask this process to stop and save its state when its parent is no more, however that ended."""
+
+    def wait() -> None:
+        os.read(sys.stdin.fileno(), 1)  # nothing is ever written: the end of the pipe is that of the parent
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def main(arguments: str) -> None:
     """One training; its ways to end as of the command line."""
     from kerasgan.experiment.training import train
-    from kerasgan.gan.training import Stopped
 
+    _end_with_parent()
     try:
         train(**json.loads(arguments), quiet=True)
     except UserError as error:

@@ -1,6 +1,8 @@
 """`train`: from settings and prepared data to a finished run folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -154,7 +156,19 @@ def train(
     if before is None and not dry_run and (folder / "run.json").is_file():
         raise UserError(f"{folder} holds a run; resume it (--resume), or choose another folder (--run-dir)")
     prepared = prepared or _simulated(model, settings, quiet)
-    return _train_one(model, chosen, folder, before, settings, prepared, dry_run, quiet)
+    with _interruptible(folder):
+        return _train_one(model, chosen, folder, before, settings, prepared, dry_run, quiet)
+
+
+@contextmanager
+def _interruptible(folder: Path) -> Iterator[None]:
+    """Ctrl-C between steps, or a second one, as `Stopped`, if there is a run in `folder` that --resume goes on with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if next(folder.rglob("run.json"), None) is None:
+            raise
+        raise Stopped(signal.SIGINT, None) from None
 
 
 def _default(model: str, target: dict[str, Any], settings: Section) -> Path:
@@ -206,13 +220,14 @@ def _train_group(
         for number, (name, member, folder) in enumerate(members, 1)
         if not is_done(folder, name, options, prepared)
     ]
-    if jobs > 1:
-        train_at_once(jobs, [_process(each, options) for each in todo], quiet)
-        return group
-    for title, name, member, folder in todo:
-        if not quiet:
-            click.echo(title, err=True)
-        train(name, run_dir=folder, resume=(folder / "run.json").is_file(), **options, **member)
+    with _interruptible(group):
+        if jobs > 1:
+            train_at_once(jobs, [_process(each, options) for each in todo], quiet)
+            return group
+        for title, name, member, folder in todo:
+            if not quiet:
+                click.echo(title, err=True)
+            train(name, run_dir=folder, resume=(folder / "run.json").is_file(), **options, **member)
     return group
 
 
@@ -273,22 +288,31 @@ def _train_one(
     task = TASKS[model](settings, prepared, target)
     say(f"data: {task.describe()}")
     replicas, chief = strategy.num_replicas_in_sync, devices.is_chief(task.training.strategy)
+    steps = [stage.steps_per_epoch(replicas) for stage in task.stages]
+    if not all(steps):
+        raise UserError(
+            "an epoch has no step: there are fewer examples than a batch, which replicas share out; lower "
+            f"{card(model).section}.batch_size"
+        )
     if dry_run:
         if not quiet:
             click.echo(dump(settings), nl=False)
-        lengths = [f"{stage.epochs} epochs of {stage.steps_per_epoch(replicas)} steps" for stage in task.stages]
+        lengths = [f"{stage.epochs} epochs of {own} steps" for stage, own in zip(task.stages, steps, strict=True)]
         say(f"would train {TASKS[model].title(target)} into {folder}: {' and '.join(lengths)}")
         return folder
     run = Run(folder, model, target, str(prepared.folder.resolve()), prepared.hash, prepared.manifest.origin)
-    if chief:
-        run.write(settings, devices.environment(task.training))
     with devices.numerics(task.training):
-        for stage in task.stages:
-            _fit_stage(task, stage, folder, strategy, before is not None, chief, quiet, say)
+        for number, stage in enumerate(task.stages):
+            with strategy.scope():
+                network = stage.build(folder / "checkpoints")
+            if chief and not number:  # what cannot be built leaves no run behind, which the next try would stumble over
+                run.write(settings, devices.environment(task.training))
+            _fit_stage(task, stage, network, folder, replicas, before is not None, chief, quiet, say)
         if chief:
             table = task.finish(folder)
     if chief:
-        write_page(folder, TASKS[model].title(target), run.origin, task.panels, task.pictures)
+        stages = {stage.name: stage.epochs for stage in task.stages}
+        write_page(folder, TASKS[model].title(target), run.origin, task.panels, task.pictures, stages)
         run.mark_finished()
         say(table)
     return folder
@@ -297,33 +321,37 @@ def _train_one(
 def _fit_stage(
     task: Task,
     stage: Stage,
+    network: AdversarialModel,
     folder: Path,
-    strategy: tf.distribute.Strategy,
+    replicas: int,
     resume: bool,
     chief: bool,
     quiet: bool,
     say: Callable[[str], None],
 ) -> None:
-    checkpoints, replicas = folder / "checkpoints", strategy.num_replicas_in_sync
-    begun = checkpoint.newest(checkpoints / stage.name) if resume else None
+    own = folder / "checkpoints" / stage.name
+    number = stage.name.removeprefix("stage").lstrip("0")  # of "stage1", of "0008"
+    title = f"stage {number}" if number else ""
+    begun = checkpoint.newest(own) if resume else None
     if begun:
         position = checkpoint.position_of(begun)
-        where = f"{stage.name}: " if stage.name else ""
+        where = f"{title}: " if title else ""
         say(f"{where}going on after {position.epoch} of {stage.epochs} epochs and {position.step} steps")
-    with strategy.scope():
-        network = stage.build(checkpoints)
-    fit(
-        network,
-        lambda position: stage.batches(position, replicas),
-        steps_per_epoch=stage.steps_per_epoch(replicas),
-        epochs=stage.epochs,
-        folder=checkpoints / stage.name,
-        checkpoint_every=task.training.checkpoint_every,
-        resume=begun is not None,
-        monitor=stage.monitor,
-        callbacks=stage.callbacks(folder, quiet, replicas) if chief else (),
-        chief=chief,
-    )
+    try:
+        fit(
+            network,
+            lambda position: stage.batches(position, replicas),
+            steps_per_epoch=stage.steps_per_epoch(replicas),
+            epochs=stage.epochs,
+            folder=own,
+            checkpoint_every=task.training.checkpoint_every,
+            resume=begun is not None,
+            monitor=stage.monitor,
+            callbacks=stage.callbacks(folder, quiet, replicas) if chief else (),
+            chief=chief,
+        )
+    except Stopped as stopped:
+        raise Stopped(stopped.signal_number, stopped.position, title) from None
 
 
 def _run_to_resume(folder: Path, model: str, target: dict[str, Any]) -> Run:
@@ -361,7 +389,7 @@ def _data(before: Run | None, data: str | Path | None, model: str, settings: Sec
     if card(model).data == "features":
         opened = open_features(folder)
     else:
-        opened = open_prepared(folder, settings.data, settings.split)
+        opened = open_prepared(folder, settings.data, settings.split, model)
     if before is not None:
         refuse_other_data(before, opened)
     return opened
@@ -387,7 +415,8 @@ def _simulated(model: str, settings: Section, quiet: bool) -> Data:
         try:
             _train_one("unet", {}, run, before, settings, prepared, False, quiet)
         except Stopped as stopped:  # the run that --resume would go on with has not begun
-            raise UserError(f"the U-Net {stopped}; the same command goes on") from None
+            what = "the U-Net whose features are learnt"
+            raise Stopped(stopped.signal_number, stopped.position, what, resumable=False) from None
     return extract_features(run, features, quiet=quiet)
 
 

@@ -1,21 +1,15 @@
 """How any model of the package is trained: the settings that are not one paper's own."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from kerasgan.settings import Section
-
-Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
+from kerasgan.settings import Count, Decay, Rate, Section, Seed
 
 
 class TrainingSettings(Section):
     """Seed, device and bookkeeping of a training run."""
 
     batch_size: Count
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     precision: Literal["float32", "mixed_bfloat16"]
     jit: bool  # XLA
     strategy: Literal["none", "mirrored", "multiworker"]  # tf.distribute

@@ -25,16 +25,22 @@ from kerasgan.gan.model import AdversarialModel
 
 
 class Stopped(Exception):
-    """Training was asked to stop, and its state is saved."""
+    """Training was asked to stop, and its state is saved.
 
-    def __init__(self, signal_number: int, position: Position):
-        self.signal_number, self.position = signal_number, position
-        where = (
-            f"in epoch {position.epoch + 1} after step {position.step}"
-            if position.step
-            else (f"after epoch {position.epoch}")
-        )
-        super().__init__(f"stopped {where}; the state is saved")
+    Args:
+        position: where; None if it was between steps, or at once: what was saved last is kept.
+        what: of it was trained, if it is a part, such as "stage 8".
+        resumable: whether --resume goes on; if not, the same command does so by itself.
+    """
+
+    def __init__(self, signal_number: int, position: Position | None, what: str = "", resumable: bool = True):
+        self.signal_number, self.position, self.resumable = signal_number, position, resumable
+        where = f" of {what}" if what else ""
+        if position and position.step:
+            where = f" in epoch {position.epoch + 1} after step {position.step}{where}"
+        elif position:
+            where = f" after epoch {position.epoch}{where}"
+        super().__init__(f"stopped{where}; {'the state is saved' if position else 'what was saved last is kept'}")
 
 
 class Diverged(UserError):

@@ -3,10 +3,9 @@
 import numpy as np
 
 LEVELS = 256  # of 8 bits, a bin each
-EPSILON = 1e-10  # assumed: the paper does not say how it treats intensities that only one image has
 
 
-def histogram_divergence(real: np.ndarray, generated: np.ndarray, epsilon: float = EPSILON) -> np.ndarray:
+def histogram_divergence(real: np.ndarray, generated: np.ndarray, epsilon: float) -> np.ndarray:
     """KL(P || Q) of each pair of images, in nats: P the histogram of the real image, Q of the generated one.
 
     Equals SciPy's `entropy(p + epsilon, q + epsilon)` of the shares p and q of the pixels at each of the 256 levels:

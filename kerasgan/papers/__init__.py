@@ -30,53 +30,53 @@ class Card:
     data: Literal["slices", "features"] = "slices"  # what it learns from: a prepared folder, or features of a U-Net
 
 
-_MEHRA = "Mehra, Soliman, Sahoo 2022, Data Augmentation using Feature Generation for Volumetric Medical Images"
+# What the models of one paper share.
+_GE = {
+    "paper": "Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor "
+    "Classification",
+    "doi": "10.1109/ACCESS.2020.2969805",
+    "config": "pairwise",
+    "settings": PairwiseSettings,
+}
+_HAN = {
+    "paper": "Han et al. 2018, GAN-based Synthetic Brain MR Image Generation",
+    "doi": "10.1109/ISBI.2018.8363678",
+    "config": "brainmr",
+    "settings": BrainmrSettings,
+}
+_MEHRA = {
+    "paper": "Mehra, Soliman, Sahoo 2022, Data Augmentation using Feature Generation for Volumetric Medical Images",
+    "doi": "arXiv 2209.14097",
+    "config": "featuregan",
+    "settings": FeatureganSettings,
+}
 MODELS: dict[str, Card] = {
     "pairwise": Card(
-        paper="Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor "
-        "Classification",
-        doi="10.1109/ACCESS.2020.2969805",
+        **_GE,
         sections="II-B, III-A1, III-E2",
         module="kerasgan.papers.pairwise",
         command="kerasgan train pairwise --pair t1 t1e",
-        config="pairwise",
-        settings=PairwiseSettings,
         decided_by=("data", "split", "study", "loss", "training", "synthesis"),
     ),
     "classifier": Card(
-        paper="Ge et al. 2020, Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor "
-        "Classification",
-        doi="10.1109/ACCESS.2020.2969805",
+        **_GE,
         sections="II-C, II-D, III-A1",
         module="kerasgan.papers.pairwise.classifier",
         command="kerasgan train classifier --stage1 enlarged/",
-        config="pairwise",
-        settings=PairwiseSettings,
         decided_by=("data", "split", "study", "classifier", "evaluation"),
         section="classifier",
     ),
-    "dcgan": Card(
-        paper="Han et al. 2018, GAN-based Synthetic Brain MR Image Generation",
-        doi="10.1109/ISBI.2018.8363678",
-        sections="3.2",
-        module="kerasgan.papers.brainmr",
-        command="kerasgan train dcgan --sequence t1",
-        config="brainmr",
-        settings=BrainmrSettings,
-        decided_by=("data", "split", "study", "network", "dcgan"),
-        section="dcgan",
-    ),
-    "wgan": Card(
-        paper="Han et al. 2018, GAN-based Synthetic Brain MR Image Generation",
-        doi="10.1109/ISBI.2018.8363678",
-        sections="3.2",
-        module="kerasgan.papers.brainmr",
-        command="kerasgan train wgan --sequence t1",
-        config="brainmr",
-        settings=BrainmrSettings,
-        decided_by=("data", "split", "study", "network", "wgan"),
-        section="wgan",
-    ),
+    **{
+        name: Card(
+            **_HAN,
+            sections="3.2",
+            module="kerasgan.papers.brainmr",
+            command=f"kerasgan train {name} --sequence t1",
+            decided_by=("data", "split", "study", "network", name),
+            section=name,
+        )
+        for name in ("dcgan", "wgan")
+    },
     **{
         name: Card(
             paper="Mukherjee et al. 2022, Brain tumor image generation using an aggregation of GAN models with style "
@@ -93,36 +93,27 @@ MODELS: dict[str, Card] = {
         for name in ("dcgan1", "dcgan2", "wgandiv", "lsgan", "infogan")
     },
     "unet": Card(
-        paper=_MEHRA,
-        doi="arXiv 2209.14097",
+        **_MEHRA,
         sections="3.1, 3.5, 3.6, 4.1",
         module="kerasgan.papers.featuregan.segmentation",
         command="kerasgan train unet",
-        config="featuregan",
-        settings=FeatureganSettings,
         decided_by=("data", "split", "study", "unet"),
         section="unet",
     ),
     "acgan": Card(
-        paper=_MEHRA,
-        doi="arXiv 2209.14097",
+        **_MEHRA,
         sections="3.2, 4.2",
         module="kerasgan.papers.featuregan.generation",
         command="kerasgan train acgan --features features/ --width 512",
-        config="featuregan",
-        settings=FeatureganSettings,
         decided_by=("study", "acgan"),
         section="acgan",
         data="features",
     ),
     "feature-classifier": Card(
-        paper=_MEHRA,
-        doi="arXiv 2209.14097",
+        **_MEHRA,
         sections="3.3, 4.2.4",
         module="kerasgan.papers.featuregan.classification",
         command="kerasgan train feature-classifier --features features/",
-        config="featuregan",
-        settings=FeatureganSettings,
         decided_by=("study", "feature_classifier", "linear"),
         section="feature_classifier",
         data="features",

@@ -21,7 +21,8 @@ from kerasgan.gan.callbacks import Every, History, Progress
 from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.model import Game, LatentGAN
 from kerasgan.gan.settings import LatentTraining
-from kerasgan.report.mosaics import GAP, write_animation, write_mosaic
+from kerasgan.report.figures import GREY
+from kerasgan.report.mosaics import image_sheet, write_animation, write_mosaic
 from kerasgan.report.tables import markdown
 from kerasgan.settings import Section
 
@@ -49,7 +50,7 @@ class LatentTask(ABC):
     pictures: ClassVar = {
         "Synthetic (left) and real images": "figure.png",
         "From one noise vector to another": "interpolation.png",
-        "Training": "training.gif",
+        "Samples during training": "training.gif",
     }
     critic_steps: int = 1
 
@@ -199,7 +200,14 @@ class LatentTask(ABC):
 
     def draw_samples(self, folder: Path, sample, epoch: int) -> None:
         """samples/epoch_NNNN.png: images of the same noise at every epoch."""
-        write_mosaic(folder / "samples" / f"epoch_{epoch:04d}.png", self._fixed(sample, SHOWN), COLUMNS)
+        path = folder / "samples" / f"epoch_{epoch:04d}.png"
+        caption = f"{self._trained(epoch)}; {SHOWN} images of noise that is the same in every picture; {GREY}"
+        write_mosaic(path, self._fixed(sample, SHOWN), COLUMNS, caption)
+
+    def _trained(self, epochs: int) -> str:
+        """What a picture shows: which model after how many steps on which data."""
+        steps = f"{epochs * self.steps_per_epoch()} generator steps of {self.training.batch_size} images"
+        return f"{self.title(self.target_)} after {steps}; {self.describe()}"
 
     def finish(self, folder: Path) -> str:
         """Deliver the generator, metrics.json, quality.md and the pictures; returns the table.
@@ -231,9 +239,15 @@ class LatentTask(ABC):
         real = self.real.images[np.linspace(0, len(self.real) - 1, SHOWN // 2).round().astype(int)]
         fake = sample(vectors)[: SHOWN // 2]
         half = COLUMNS // 2  # columns of each side
-        rows = [np.concatenate([fake[i : i + half], real[i : i + half]]) for i in range(0, len(real), half)]
-        write_mosaic(folder / "figure.png", np.concatenate(rows), COLUMNS)
+        sides = [images.reshape(-1, half, self.size, self.size) for images in (fake, real)]
+        columns = ["synthetic", f"real: {self.compared_in_words} images"]
+        trained = self._trained(self.epochs)
+        image_sheet(folder / "figure.png", np.concatenate(sides, axis=1), [""], columns, trained)
         pairs = [sampling.between(vectors[2 * i], vectors[2 * i + 1], STEPS) for i in range(STRIPS)]
-        write_mosaic(folder / "interpolation.png", sample(np.concatenate(pairs)), STEPS)
-        side = FRAME * (self.size + GAP) - GAP
-        write_animation(folder / "training.gif", sorted((folder / "samples").glob("epoch_*.png")), (side, side))
+        made = sample(np.concatenate(pairs)).reshape(STRIPS, STEPS, self.size, self.size)
+        way = [f"{step}/{STEPS - 1}" for step in range(STEPS)]
+        title = f"{trained}; in each row on the great circle from one noise vector, {way[0]}, to another, {way[-1]}"
+        image_sheet(folder / "interpolation.png", made, [f"pair {i + 1}" for i in range(STRIPS)], way, title)
+        frames = sorted((folder / "samples").glob("epoch_*.png"))
+        caption = f"{trained}; images of the same noise on the way; {GREY}"
+        write_animation(folder / "training.gif", frames, self.size, FRAME, caption)

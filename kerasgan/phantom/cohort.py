@@ -27,6 +27,7 @@ from kerasgan.phantom.pituitary import PituitaryTumour, draw_pituitary_tumour
 from kerasgan.phantom.shapes import random_field
 from kerasgan.phantom.signal import SEQUENCES, acquire, draw_scan
 from kerasgan.phantom.tumour import HGG_SHARE, Glioma, draw_glioma, profile
+from kerasgan.settings import read_json
 from kerasgan.threads import thread_pool
 
 SIMULATOR = 2  # raise it when the same seed gives other bytes
@@ -264,11 +265,7 @@ def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for state in (out / COMPLETE, out / PARTIAL):
         if state.exists():
-            try:
-                found = json.loads(state.read_text())
-            except ValueError:
-                raise UserError(f"{state} is not readable as JSON; delete {out} and simulate it again") from None
-            found = {"head": "adult"} | found
+            found = {"head": "adult"} | read_json(state, f"delete {out} and simulate it again")
             for key, wanted in ({"head": "adult"} | settings).items():
                 if found.get(key) != wanted:
                     raise UserError(

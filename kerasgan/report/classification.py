@@ -99,7 +99,7 @@ def gradcam_sheet(
     captions: Sequence[str],
     title: str,
 ) -> None:
-    """A row per modality, a column per slice: the image, over it the heat map, as opaque as it is hot.
+    """A row per modality, a column per slice: the image, over it the heat map, as opaque as it is hot; the tumour blue.
 
     Args:
         images: (n, size, size) in [-1, 1] per modality.
@@ -107,7 +107,7 @@ def gradcam_sheet(
         tumour: (n, size, size) bool, outlined.
         captions: of the n slices.
     """
-    figure, axes = grid(len(images), len(captions), title)
+    figure, axes = grid(len(images), len(captions), f"{title}; tumour outlined in blue")
     figure.set_size_inches(INCH * len(captions) + 0.9, INCH * len(images) + 0.7)
     for line, (modality, slices) in zip(axes, images.items(), strict=True):
         line[0].text(

@@ -10,9 +10,11 @@ import numpy as np
 
 from kerasgan.files import write_text
 from kerasgan.report.figures import curves
+from kerasgan.report.mosaics import caption_of
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
-img{max-width:100%} pre{background:#f4f4f4;padding:1rem;overflow-x:auto;font-size:13px} h2{margin-top:2rem}"""
+img{max-width:100%} figure{margin:0} figcaption{font-size:13px}
+pre{background:#f4f4f4;padding:1rem;overflow-x:auto;font-size:13px} h2{margin-top:2rem}"""
 
 
 def read_history(path: Path) -> dict[str, np.ndarray]:
@@ -23,14 +25,24 @@ def read_history(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_page(
-    folder: Path, title: str, origin: str, panels: Mapping[str, Sequence[str]], pictures: Mapping[str, str]
+    folder: Path,
+    title: str,
+    origin: str,
+    panels: Mapping[str, Sequence[str]],
+    pictures: Mapping[str, str],
+    stages: Mapping[str, int],
 ) -> Path:
     """Write `folder`/report.html from the run's table, curves, pictures, settings and environment.
 
-    `panels` maps the title of a panel of curves to the columns of history.csv that it shows, `pictures` the title of a
-    picture to its file.
+    Args:
+        folder: of the run.
+        title: what was trained.
+        origin: the data.
+        panels: title of a panel of curves -> the columns of history.csv that it shows.
+        pictures: title of a picture -> its file.
+        stages: name of each stage of the training -> its epochs.
     """
-    curves(folder / "curves.png", read_history(folder / "history.csv"), panels)
+    curves(folder / "curves.png", read_history(folder / "history.csv"), panels, f"{title}; {origin}", stages)
     samples = sorted((folder / "samples").glob("*.png"))
     parts = [
         f"<h1>{html.escape(title)}</h1><p>Trained and measured on: {html.escape(origin)}</p>",
@@ -53,5 +65,8 @@ def _text(path: Path) -> str:
 
 
 def _picture(path: Path) -> str:
+    """With its caption below, where the picture has none in itself."""
     content = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{html.escape(path.stem)}" src="data:image/png;base64,{content}">'
+    kind, caption = path.suffix[1:], html.escape(caption_of(path))
+    below = f"<figcaption>{caption}</figcaption>" if caption else ""
+    return f'<figure><img alt="{html.escape(path.stem)}" src="data:image/{kind};base64,{content}">{below}</figure>'

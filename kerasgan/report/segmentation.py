@@ -25,8 +25,8 @@ def segmentation_grid(path: Path, rows: Sequence[SegmentedSlice], title: str) ->
     for line, row in zip(axes, rows, strict=True):
         show(line[0], row.image, row.name)
         for axis, region, colour, name in (
-            (line[1], row.mask, "gold", "true"),
-            (line[2], row.probability > 0.5, "red", "predicted"),
+            (line[1], row.mask, "gold", "true tumour, yellow"),
+            (line[2], row.probability > 0.5, "red", "predicted (above 0.5), red"),
         ):
             show(axis, row.image, name)
             if region.any() and not region.all():

@@ -56,11 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     head = machine.describe() + ("; --quick, so the numbers mean nothing" if given.quick else "")
     names = [name for name in BENCHMARKS if name in (given.names or BENCHMARKS)]
-    table = [cells(name, row) for name in names for row in run(name, given.quick)]
-    text = f"{head}\n\n{markdown(HEADER, table)}\n"
-    print(text, end="")
-    if given.out:
-        write_text(given.out, text)
+    table = []
+    for name in names:
+        table += [cells(name, row) for row in run(name, given.quick)]
+        if given.out:  # what has been measured is not lost with what comes after
+            write_text(given.out, f"{head}\n\n{markdown(HEADER, table)}\n")
+    print(f"{head}\n\n{markdown(HEADER, table)}")
 
 
 def run(name: str, quick: bool) -> list[Row]:

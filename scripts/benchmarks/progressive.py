@@ -1,10 +1,14 @@
-"""The PGGAN's training step at each resolution, in mid-fade: kerasgan, PyTorch; and what a change of stage costs."""
+"""The PGGAN's training step at each resolution, in mid-fade: kerasgan, PyTorch; a change of stage; memory."""
 
 import importlib.util
+import multiprocessing
+import re
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,9 +22,10 @@ from kerasgan.papers import settings_of
 from kerasgan.papers.pggan.networks import Architecture, critic, generator
 from kerasgan.papers.pggan.progressive import ProgressiveGAN
 from kerasgan.papers.pggan.settings import PgganSettings
+from kerasgan.startup import load_tensorflow
 from kerasgan.threads import usable_cores
 
-ROUNDS = 6
+ROUNDS = 4
 PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
 OURS = "kerasgan"
 QUICK = ["data.size=16", "data.frame=null", "network.scale=0.02", "network.latent=8", "network.class_from=8"]
@@ -35,9 +40,7 @@ def rows(quick: bool) -> list[Row]:
 
 
 def _rows(precision: str, quick: bool) -> list[Row]:
-    overrides = [f"pggan.precision={precision}"]
-    overrides += QUICK if quick else []
-    settings = settings_of("pggan", overrides=overrides)
+    settings = settings_of("pggan", overrides=[f"pggan.precision={precision}", *(QUICK if quick else [])])
     found = []
     sides = settings.resolutions[1:2] if quick else settings.resolutions
     with numerics(settings.pggan):  # the options with which kerasgan trains
@@ -58,7 +61,30 @@ def _rows(precision: str, quick: bool) -> list[Row]:
                 for what, taken in seconds.items()
             ]
         found.append(Row(f"from {side // 2}x{side // 2} to {side}x{side}, {PRECISIONS[precision]}", lost, "s"))
+    found += [
+        Row(f"{what}, memory at {side}x{side}, {PRECISIONS[precision]}", alone(peak_memory, what, side, settings), "GB")
+        for what in (OURS, *(TORCH if len(seconds) > 1 else ()))
+    ]
     return found
+
+
+def alone(call: Callable[..., float], *arguments: object) -> float:
+    """What a call returns in a fresh process, whose memory is its own."""
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, fresh, initializer=load_tensorflow) as process:
+        return process.submit(call, *arguments).result()
+
+
+def peak_memory(what: str, side: int, settings: PgganSettings) -> float:
+    """GB that this process has had at most after two training steps, libraries included (Linux)."""
+    batch = random_batch(side, settings.pggan.batch_size * settings.pggan.critic_steps)
+    with numerics(settings.pggan):
+        ours = what == OURS
+        step = _step(our_model(side, settings), *batch) if ours else torch_step(what, side, settings, *batch)
+        for _ in range(2):
+            step()
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024 / 1e9
 
 
 def architecture(settings: PgganSettings) -> Architecture:
@@ -119,13 +145,15 @@ def torch_steps(side: int, settings: PgganSettings, images: np.ndarray, labels: 
     if importlib.util.find_spec("torch") is None:
         print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
         return {}
+    return {what: torch_step(what, side, settings, images, labels) for what in TORCH}
+
+
+def torch_step(what: str, side: int, settings: PgganSettings, images: np.ndarray, labels: np.ndarray) -> Step:
+    """PyTorch's training step in a layout of `TORCH`."""
     import torch  # an extra
 
     from benchmarks.pytorch_progressive import Training
 
     torch.set_num_threads(usable_cores())
-    own, found = architecture(settings), {}
-    for what, layout in TORCH.items():
-        training = Training(side, own, settings.pggan, getattr(torch, layout))
-        found[what] = partial(training.train_step, *training.prepare(images, labels))
-    return found
+    training = Training(side, architecture(settings), settings.pggan, getattr(torch, TORCH[what]))
+    return partial(training.train_step, *training.prepare(images, labels))

@@ -9,17 +9,18 @@ from torch import nn
 from torch.nn import functional
 
 from kerasgan.papers.aggrgan.lbfgs import HISTORY
-from kerasgan.papers.aggrgan.style import BGR_MEANS, CONTENT_LAYER, STYLE_LAYERS, LossWeights
+from kerasgan.papers.aggrgan.style import BGR_MEANS, LossWeights
 
 
 class Features(nn.Module):
     """VGG-19 of vgg19.py up to the last layer that a loss looks at, with its weights: (n, 3, h, w) to those maps."""
 
-    def __init__(self, network: Model, layout: torch.memory_format = torch.contiguous_format):
+    def __init__(self, network: Model, weights: LossWeights, layout: torch.memory_format = torch.contiguous_format):
         super().__init__()
         layers = network.layers[1:]
         self.names = [layer.name for layer in layers]
-        self.names = self.names[: self.names.index(STYLE_LAYERS[-1]) + 1]
+        self.wanted = {*weights.style_layers, weights.content_layer}
+        self.names = self.names[: max(map(self.names.index, self.wanted)) + 1]
         self.steps = nn.ModuleList(_copied(layer) for layer in layers[: len(self.names)])
         self.requires_grad_(False).to(memory_format=layout)
 
@@ -27,7 +28,7 @@ class Features(nn.Module):
         maps = {}
         for name, step in zip(self.names, self.steps, strict=True):
             x = step(x)
-            if name in (*STYLE_LAYERS, CONTENT_LAYER):
+            if name in self.wanted:
                 maps[name] = x
         return maps
 
@@ -51,20 +52,19 @@ class Objective:
         self.network, self.weights = network, weights
         self.means = torch.tensor(BGR_MEANS, dtype=torch.float32)[:, None, None]
         with torch.no_grad():
-            self.content = self.maps(torch.tensor(content, dtype=torch.float32))[CONTENT_LAYER]
+            self.content = self.maps(torch.tensor(content, dtype=torch.float32))[weights.content_layer]
             maps = self.maps(torch.tensor(style, dtype=torch.float32))
-            self.grams = {layer: gram(maps[layer]) for layer in STYLE_LAYERS}
+            self.grams = {layer: gram(maps[layer]) for layer in weights.style_layers}
 
     def maps(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.network((image - self.means)[None])
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """The loss of an image (h, w) in grey levels."""
-        maps = self.maps(image)
-        content = functional.mse_loss(maps[CONTENT_LAYER], self.content, reduction="sum") / 2
-        style = sum(style_loss(self.grams[layer], maps[layer]) for layer in STYLE_LAYERS) / len(STYLE_LAYERS)
+        maps, weights = self.maps(image), self.weights
+        content = functional.mse_loss(maps[weights.content_layer], self.content, reduction="sum") / 2
+        style = sum(style_loss(gram, maps[layer]) for layer, gram in self.grams.items()) / len(self.grams)
         variation = image.diff(dim=0).square().sum() + image.diff(dim=1).square().sum()
-        weights = self.weights
         return weights.content * content + weights.style * style + weights.variation * variation
 
 

@@ -7,7 +7,6 @@ by 180 degrees, with kernels that are, this is kerasgan's network turned by 180 
 import torch
 from torch import nn
 
-from kerasgan.papers.featuregan.losses import SMOOTH
 from kerasgan.papers.featuregan.settings import UnetSettings
 from kerasgan.papers.featuregan.unet import KERNEL
 
@@ -58,6 +57,7 @@ class Training:
 
     def __init__(self, settings: UnetSettings, channels: int, layout: torch.memory_format):
         self.layout, self.bfloat16 = layout, settings.precision == "mixed_bfloat16"
+        self.smooth = settings.smooth
         self.network = UNet(channels, settings.filters).to(memory_format=layout)
         # Fused: PyTorch's fastest Adam on processors.
         self.optimizer = torch.optim.Adam(self.network.parameters(), settings.learning_rate, eps=1e-7, fused=True)
@@ -72,16 +72,16 @@ class Training:
         self.optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             probability = self.network(image)
-        loss = soft_dice(probability, mask)
+        loss = soft_dice(probability, mask, self.smooth)
         loss.backward()
         self.optimizer.step()
         return loss.item(), *overlaps(probability.detach() > 0.5, mask)
 
 
-def soft_dice(probability: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def soft_dice(probability: torch.Tensor, mask: torch.Tensor, smooth: float) -> torch.Tensor:
     """`losses.soft_dice`."""
     overlap, predicted, true = (each.sum((1, 2, 3)) for each in (probability * mask, probability, mask))
-    return (1 - (2 * overlap + SMOOTH) / (predicted + true + SMOOTH)).mean()
+    return (1 - (2 * overlap + smooth) / (predicted + true + smooth)).mean()
 
 
 def overlaps(predicted: torch.Tensor, mask: torch.Tensor) -> tuple[float, float]:

@@ -18,11 +18,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import fmin_l_bfgs_b
 
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan.style import LossWeights, Objective, Transferred, features, grey_levels, transfer
 from kerasgan.papers.aggrgan.vgg19 import Vgg19, load_vgg19
 from kerasgan.threads import usable_cores
 
-WEIGHTS = LossWeights(content=5, style=100, variation=0.001)
+WEIGHTS = LossWeights.of(settings_of("dcgan1").style)
 MOST = 3  # times as many iterations as kerasgan's
 OURS = "kerasgan"
 # The layout of PyTorch's tensors and its line search; without one, its default, each step has length 1.
@@ -76,7 +77,7 @@ def rows(quick: bool) -> list[Row]:
 
 
 def _rows(work: Work, rounds: int) -> list[Row]:
-    calls = {OURS: work.ours, "SciPy's L-BFGS-B": partial(with_scipy, work, features(work.vgg.network))}
+    calls = {OURS: work.ours, "SciPy's L-BFGS-B": partial(with_scipy, work, features(work.vgg.network, WEIGHTS))}
     seconds = in_turns(calls | with_torch(work), rounds)
     what = f"{work.size}x{work.size}, {OURS}, {work.batch} at once, {work.iterations} iterations"
     found = [Row(what, rate(work.iterations * work.batch, seconds[OURS]), "iterations of an image/s")]
@@ -127,7 +128,7 @@ def with_torch(work: Work) -> dict[str, Call]:
     from benchmarks.pytorch_style import Features
 
     torch.set_num_threads(usable_cores())
-    networks = {layout: Features(work.vgg.network, getattr(torch, layout)) for layout, _ in TORCH.values()}
+    networks = {layout: Features(work.vgg.network, WEIGHTS, getattr(torch, layout)) for layout, _ in TORCH.values()}
     return {name: partial(_one_by_one, work, networks[layout], search) for name, (layout, search) in TORCH.items()}
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from functools import partial
 
+import click
 import nibabel
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from conftest import SMALL, make_patient
 
 from kerasgan import __version__
 from kerasgan.cli import cli
+from kerasgan.gan.checkpoint import Position
+from kerasgan.gan.training import Stopped
 
 SETS = [word for override in SMALL for word in ("--set", override)]
 
@@ -41,6 +44,25 @@ def test_help_and_version_and_models():
     assert "II-B" in listed
 
 
+def commands(group=cli):
+    for command in group.commands.values():
+        yield command
+        if isinstance(command, click.Group):
+            yield from commands(command)
+
+
+def test_an_option_of_one_name_means_one_thing():
+    found = {}
+    for command in commands():
+        for option in command.params:
+            found.setdefault(option.opts[0], []).append(option)
+    for name in ("--config", "--quiet", "--workers", "--format", "--bits", "--resume", "--run-dir", "--partition"):
+        assert len({option.help for option in found[name]}) == 1, name
+    assert {(option.type.min, option.type.max) for option in found["--seed"]} == {(0, 2**32 - 1)}
+    assert all(option.multiple and option.help.endswith("may be repeated.") for option in found["--set"])
+    assert all(option.is_flag for name in ("--force", "--dry-run", "--quiet") for option in found[name])
+
+
 def test_help_needs_no_tensorflow():
     code = "import sys; from kerasgan.cli import cli; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -51,7 +73,11 @@ def test_from_files_to_a_saved_model(brats_folder, tmp_path, monkeypatch):
     """The product's main job, as the README has it."""
     monkeypatch.chdir(tmp_path)
     assert "10 visits of 10 patients" in run("data", "index", brats_folder, "--out", "cohort.csv")
-    assert "nothing would fail" in run("data", "check", "cohort.csv", "--quiet", *SETS)
+    checked = run("data", "check", "cohort.csv", "--quiet", *SETS)
+    assert (
+        "nothing would fail; go on with `kerasgan data prepare cohort.csv --model pairwise --out prepared/" in checked
+    )
+    assert "--set data.size=32 --set data.min_gap=2" in checked and "for training" not in checked
     assert "train 6 patients / 36 slices" in run("data", "prepare", "cohort.csv", "--out", "prepared", "--quiet", *SETS)
     short = ["--set", "training.epochs=1", *SETS]
     output = run("train", "pairwise", "--pair", "T1", "t1ce", "--data", "prepared", *short)
@@ -151,7 +177,10 @@ def unsegment(folder):
 )
 def test_a_spoilt_patient_is_found_by_check_and_stops_prepare(tmp_path, spoil, message):
     spoilt_patient(tmp_path, spoil)
-    assert "would stop `kerasgan data prepare`" in sentence("data", "check", tmp_path / "cohort.csv", "--quiet", *SETS)
+    found = sentence("data", "check", tmp_path / "cohort.csv", "--model", "classifier", "--quiet", *SETS)
+    assert (
+        f"would stop `kerasgan data prepare {tmp_path / 'cohort.csv'} --model classifier --out prepared/ --set" in found
+    )
     out = tmp_path / "prepared"
     assert message in sentence("data", "prepare", tmp_path / "cohort.csv", "--out", out, "--quiet", *SETS)
     assert not (out / "manifest.json").exists()
@@ -214,6 +243,16 @@ def test_check_finds_what_prepare_would_stumble_over(brats_folder, cohort_csv, t
     assert "by which the slices are selected" in run("data", "check", tmp_path / "bare.csv", "--quiet", code=2)
 
 
+def test_check_says_what_the_training_of_a_model_needs(cohort_csv):
+    words = ["data", "check", cohort_csv, "--quiet", "--set", "data.selection=every_tumour", "--model"]
+    lacking = run(*words, "pggan", "--set", "data.views=[axial]", "--set", "split.stratify=null")
+    assert "for training: the cohort has no label column 'class' (study.label) with normal, abnormal: add it" in lacking
+    assert "for training" not in run(*words, "unet")
+    other = run(*words, "unet", "--set", "study.negative=II", "--set", "study.modalities=[flair,t1,t1e,t2]")
+    assert "for training: no visit has grade II; visits by grade: HGG (7), LGG (3)" in other
+    assert "for training: 9 of 10 visits have FLAIR, T1, T1e, T2, which study asks for" in other
+
+
 def test_a_disk_that_is_full(cohort_csv, tmp_path, monkeypatch):
     from kerasgan.data import records
 
@@ -264,6 +303,31 @@ def test_mistakes_in_settings_are_found_without_tensorflow(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "training.epochs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted before the first step: nothing was trained yet"),
+        (
+            Stopped(15, Position(1, 2), "stage 8"),
+            143,
+            "stopped in epoch 2 after step 2 of stage 8; the state is saved; the same command with --resume goes on",
+        ),
+        (
+            Stopped(2, Position(3), "the U-Net", resumable=False),
+            130,
+            "stopped after epoch 3 of the U-Net; the state is saved; the same command goes on",
+        ),
+        (Stopped(2, None), 130, "stopped; what was saved last is kept; the same command with --resume goes on"),
+    ],
+)
+def test_an_interruption_is_one_sentence(monkeypatch, raised, code, said):
+    def train(*words, **options):
+        raise raised
+
+    monkeypatch.setattr("kerasgan.experiment.train", train)
+    assert run("train", "pairwise", "--pair", "t1", "t2", code=code).strip() == said
 
 
 def test_translate_says_what_kind_of_input_it_was_given(finished_run, cohort_csv, brats_folder, tmp_path):

@@ -1,4 +1,4 @@
-"""kerasgan evaluate fid, kid, prdc, ssim-diversity, c2st, memorisation, encoder: from folders to numbers and files."""
+"""kerasgan evaluate fid, kid, is, prdc, swd, ssim-diversity, c2st, memorisation, encoder: to numbers and files."""
 
 import json
 
@@ -12,7 +12,11 @@ from kerasgan import experiment
 from kerasgan.cli import cli
 from kerasgan.data.imagesets import read_images, to_png
 from kerasgan.errors import UserError
+from kerasgan.evaluation.features import Backbone
+from kerasgan.experiment import comparison
 from kerasgan.experiment.images import image_set
+from kerasgan.metrics.inception_score import inception_score
+from kerasgan.metrics.sliced_wasserstein import sliced_wasserstein_by_level
 
 
 def run(*words, code=0):
@@ -88,6 +92,72 @@ def test_prdc_with_an_encoder(prepared_folder, folders, encoder):
     for name in ("precision", "recall", "density", "coverage"):
         assert f"| {name} " in output
     assert "neighbour 20 takes 21 or more" in sentence("prdc", *words, "--backbone", path, "--k", 20)
+
+
+def test_swd_by_level_and_its_json(tmp_path):
+    real, synthetic = pictures(tmp_path / "a", 6, 1, size=32), pictures(tmp_path / "b", 6, 2, size=32, mean=0.3)
+    out = tmp_path / "swd.json"
+    output = run("swd", "--real", real, "--synthetic", synthetic, "--seed", 3, "--out", out).stdout
+    assert "Real: images in a: 6 images in 6 groups, 32x32 pixels" in output
+    assert "Synthetic: images in b: 6 images" in output and "Backbone: none" in output
+    assert "seed 3, patch 7, patches of an image 128, directions 512" in output
+    sets = [read_images(folder).images for folder in (real, synthetic)]
+    expected = {f"{pixels} px": value for pixels, value in sliced_wasserstein_by_level(*sets, seed=3).items()}
+    assert list(expected) == ["32 px", "16 px"]
+    expected["mean of levels"] = np.mean(list(expected.values()))
+    numbers = json.loads(out.read_text())["numbers"]
+    assert {name: own["value"] for name, own in numbers.items()} == pytest.approx(expected)
+    assert {name: own["x 1000"] / 1000 for name, own in numbers.items()} == pytest.approx(expected)
+    same = run("swd", "--real", real, "--synthetic", real).stdout
+    assert "| mean of levels | 0 " in same
+
+
+def test_swd_takes_as_many_of_each_of_a_power_of_two(folders, tmp_path):
+    words = ["--real", folders[0], "--synthetic", folders[1]]
+    assert "there are 24 real and 20 synthetic images; " in sentence("swd", *words)
+    assert "give --count, 20 at most" in sentence("swd", *words)
+    assert "| 16 px" in run("swd", *words, "--count", 20).stdout
+    odd = pictures(tmp_path / "odd", 3, 1, size=24)
+    assert "24x24 pixels have no pyramid down to 16x16" in sentence("swd", "--real", odd, "--synthetic", odd)
+    with pytest.raises(UserError, match="leave out the backbone pixels"):
+        experiment.evaluate_images("swd", real=folders[0], synthetic=folders[1], backbone="pixels")
+
+
+def test_inception_score_of_a_named_classifier(folders, tmp_path, monkeypatch):
+    asked = []
+
+    def classifier(name):
+        """Of two classes, by the mean: (n, 2)."""
+        asked.append(name)
+
+        def probability(images, quiet):
+            first = 1 / (1 + np.exp(-20 * images.mean(axis=(1, 2))))
+            return np.stack([first, 1 - first], axis=1)
+
+        return Backbone("by the mean", "as they are", probability)
+
+    monkeypatch.setattr(comparison, "classifier_of", classifier)
+    out = tmp_path / "is.json"
+    words = ["--real", folders[0], "--synthetic", folders[1], "--backbone", "inception:random", "--out", out]
+    output = run("is", *words, "--splits", 2, "--seed", 5).stdout
+    assert asked == ["inception:random"] and "Backbone: by the mean" in output and "seed 5, splits 2" in output
+    assert "none is an MR image" in output
+    result = json.loads(out.read_text())
+    images = read_images(folders[1]).images[np.random.default_rng(5).permutation(20)]
+    probability = classifier("")
+    expected = inception_score(probability.features(images), 2)
+    found = result["numbers"]["inception score"]
+    assert (found["synthetic"], found["synthetic std over parts"]) == pytest.approx(expected)
+    assert 1 <= found["real"] <= 2
+    assert "--splits 21 takes 21 or more" in sentence("is", *words, "--splits", 21)
+
+
+def test_inception_score_wants_a_classifier(folders):
+    words = ["--real", folders[0], "--synthetic", folders[1], "--backbone"]
+    assert "there is no classifier 'pixels'; expected inception, inception:FILE" in sentence("is", *words, "pixels")
+    said = sentence("is", *words, "inception:none.h5")
+    assert "there is no file none.h5; expected InceptionV3 weights as in inception_v3_weights_tf_dim" in said
+    assert "notop" not in said
 
 
 def test_ssim_diversity_has_real_beside_synthetic(prepared_folder):

@@ -27,7 +27,7 @@ def test_a_dry_run_names_every_stage(patches_folder, tmp_path):
     said = run("train", "pggan", "--data", patches_folder, *SETTINGS, "--run-dir", tmp_path / "run", "--dry-run")
     assert "would train PGGAN into" in said
     assert "2 epochs of 2 steps and 2 epochs of 2 steps and 3 epochs of 2 steps" in said
-    assert "T1 of 3 wildtype / 48 and 3 mutant / 48 of training patients" in said
+    assert "T1 of training patients, 3 wildtype (48 images) and 3 mutant (48 images)" in said
     assert not (tmp_path / "run").exists()
 
 
@@ -44,6 +44,15 @@ def test_bad_settings_are_one_sentence(patches_folder, tmp_path, override, messa
     words = ["train", "pggan", "--data", patches_folder, *SETTINGS, "--set", override, "--run-dir", tmp_path / "run"]
     assert message in sentence(*words)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_refused_start_does_not_block_the_next_one(patches_folder, tmp_path):
+    """Two replicas share a batch of 12: 6 each, which is found out when the networks are built."""
+    words = ["train", "pggan", "--data", patches_folder, *SETTINGS, "--set", "pggan.batch_size=12"]
+    words += ["--strategy", "mirrored", "--run-dir", tmp_path / "run"]
+    for _ in range(2):
+        assert "groups of 4" in sentence(*words)
+        assert not (tmp_path / "run").exists()
 
 
 def test_classes_and_stages(pggan_run, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -118,7 +119,7 @@ def test_files_that_are_no_backbone(tmp_path):
         str(tmp_path / "none.keras"): "there is no file",
         f"inception:{tmp_path / 'none.h5'}": "there is no file .*expected InceptionV3 weights",
         f"vgg16:{tmp_path / 'none.h5'}": "there is no file .*expected VGG16 weights as in vgg16_weights_tf_dim",
-        str(broken): "is not a Keras model",
+        str(broken): r"cannot be read \(.*\); expected an encoder",
         str(picture): r"maps \(None, 8, 8, 3\) to \(None, 3\)",
     }.items():
         with pytest.raises(UserError, match=message):
@@ -141,8 +142,8 @@ def test_the_weights_that_errors_name_are_those_that_keras_asks_for(monkeypatch)
     asked = []
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *call, **_: asked.append(call[1]))
     monkeypatch.setattr(keras.Model, "load_weights", lambda model, path: None)
-    names = [backbone("inception").name, features.vgg16(size=224).name]
-    assert asked == [URL + features.INCEPTION, URL + features.VGG16]
+    names = [backbone("inception").name, features.classifier("inception").name, features.vgg16(size=224).name]
+    assert asked == [URL + features.INCEPTION, URL + features.CLASSES, URL + features.VGG16]
     assert all("ImageNet weights of keras.applications" in name for name in names)
 
 
@@ -186,3 +187,33 @@ def test_inception_with_local_weights(tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UserError, match="does not fit InceptionV3"):
         backbone(f"inception:{path}")
+
+
+def test_a_classifier_gives_probabilities_and_is_random_by_name_alone(tmp_path, monkeypatch):
+    asked = []
+
+    def small(weights, input_shape, **options):
+        """In place of Inception: a softmax of the means of four corners."""
+        asked.append((weights, input_shape, options))
+        image = keras.Input(input_shape)
+        x = keras.layers.Flatten()(keras.layers.AveragePooling2D(149)(image))
+        return keras.Model(image, keras.layers.Dense(5, activation="softmax")(x))
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", small)
+    space = features.classifier("inception:random")
+    found = space.features(heads(3, 16).images)
+    assert found.shape == (3, 5) and np.ptp(found) > 0
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    assert space.name == "Keras InceptionV3, probabilities of 1000 ImageNet classes; random weights, seed 1"
+    assert "resized to 299x299" in space.preprocessing
+    assert asked == [(None, (299, 299, 3), {})], "with its top"
+    path = tmp_path / "own.weights.h5"
+    small(None, (299, 299, 3)).save_weights(path)
+    assert "own.weights.h5, sha256 " in features.classifier(f"inception:{path}").name
+    for name, message in {
+        f"inception:{tmp_path / 'none.h5'}": f"expected InceptionV3 weights as in {Path(features.CLASSES).name} from",
+        "vgg16": "there is no classifier 'vgg16'; expected inception, inception:FILE, inception:random",
+        "encoder.keras": "there is no classifier",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            features.classifier(name)

@@ -5,8 +5,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +18,12 @@ from kerasgan import experiment
 from kerasgan.data.imagesets import read_images
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
-from kerasgan.experiment import parallel
+from kerasgan.experiment import aggregating, parallel
 from kerasgan.experiment.generation import generator_of
 from kerasgan.experiment.parallel import train_at_once
 from kerasgan.experiment.runs import open_run
+from kerasgan.gan.training import Stopped
+from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan import making
 from kerasgan.papers.aggrgan.aggregation import aggregate
 
@@ -83,12 +88,57 @@ def test_a_signal_reaches_each_process_once_and_none_begins_after_it(tmp_path, m
 
     asking = threading.Thread(target=ask)
     asking.start()
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(Stopped, match="stopped; what was saved last is kept") as ended:
         train_at_once(2, [(path.stem, path.with_suffix(".log"), {"path": str(path)}) for path in paths], quiet=True)
     asking.join()
-    assert ended.value.code == 128 + number
+    assert ended.value.signal_number == number
     assert [path.read_text() for path in paths[:2]] == [str(int(number))] * 2
     assert not paths[2].exists()
+
+
+def is_running(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # One that nobody waits for stays as a zombie where the machine's first process reaps none.
+    state = Path(f"/proc/{process}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(condition, seconds=120):
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="kills by signals")
+def test_a_parent_that_is_killed_takes_its_processes_along(tmp_path):
+    child = (
+        "import os, pathlib, sys, time; from kerasgan.experiment import parallel, training\n"
+        "def train(path, quiet):\n"
+        "    pathlib.Path(f'{path}.part').write_text(str(os.getpid()))\n"
+        "    os.replace(f'{path}.part', path)\n"
+        "    time.sleep(600)\n"
+        "training.train = train\n"
+        "parallel.main(sys.argv[1])\n"
+    )
+    parent = (
+        "import sys, pathlib; from kerasgan.experiment import parallel\n"
+        f"parallel.PROGRAM = {child!r}\n"
+        "trainings = [(name, pathlib.Path(f'{name}.log'), {'path': name}) for name in 'ab']\n"
+        "parallel.train_at_once(2, trainings, quiet=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", parent], cwd=tmp_path)
+    files = [tmp_path / name for name in "ab"]
+    wait_until(lambda: all(path.exists() for path in files) or process.poll() is not None)
+    children = [int(path.read_text()) for path in files]
+    assert all(map(is_running, children))
+    process.kill()
+    process.wait()
+    wait_until(lambda: not any(map(is_running, children)), seconds=10)
 
 
 def read_csv(path):
@@ -115,7 +165,9 @@ def test_images_are_those_of_algorithm_1(runs, options, tmp_path, metric):
     assert not (out / "losses.csv").exists()
 
 
-def test_style_is_transferred_and_its_weights_are_named(runs, tmp_path):
+def test_style_is_transferred_and_its_weights_are_named(runs, tmp_path, monkeypatch):
+    sheets = {}
+    monkeypatch.setattr(aggregating, "image_sheet", lambda path, *given: sheets.update({path.name: given}))
     out = experiment.aggregate(runs, tmp_path / "out", count=2, overrides=["style.iterations=2"], quiet=True)
     about = json.loads((out / "images.json").read_text())
     assert about["style"]["weights"] == "random weights, seed 1" and about["count"] == 2
@@ -124,6 +176,18 @@ def test_style_is_transferred_and_its_weights_are_named(runs, tmp_path):
     losses = np.array(rows, float)[:, 1:]
     assert header == ["iteration", "image_000000", "image_000001"] and losses.shape == (3, 2)
     assert (losses[-1] < losses[0]).all()
+    images, _, columns, title = sheets["figure.png"]
+    assert images.shape[:2] == (2, 6) and columns[0].startswith("DCGAN-1, ") and columns[0].endswith(" epochs")
+    assert columns[3:] == [
+        "best two, blended",
+        "after 2 iterations of style transfer",
+        "real, whose style it has",
+    ]
+    assert title.startswith(about["origin"])
+
+
+def test_the_picture_without_style(runs, tmp_path):
+    out = experiment.aggregate(runs, tmp_path / "out", count=1, style=False, quiet=True)
     assert (out / "figure.png").is_file()
 
 
@@ -140,7 +204,7 @@ def test_measures_are_of_the_8_bit_scale():
     rng = np.random.default_rng(1)
     real, image = rng.uniform(-1, 1, (2, 2, 16, 16)).astype("float32")
     levels = [np.rint((each.astype("float64") + 1) * 127.5) for each in (real, image)]
-    found = making.measured(real, image)
+    found = making.measured(real, image, settings_of("dcgan1").measures)
     mse = ((levels[0] - levels[1]) ** 2).mean(axis=(1, 2))
     np.testing.assert_allclose(found["PSNR"], 10 * np.log10(255**2 / mse), rtol=1e-6)
     assert set(found) == {"SSIM", "PSNR", "KL divergence", "SD"}
@@ -163,7 +227,7 @@ def test_bad_input(runs, tmp_path, options):
     config.write_text(config.read_text().replace("sequence: t1e", "sequence: t2"))
     with pytest.raises(UserError, match="were trained with different settings of study"):
         experiment.aggregate(mixed, tmp_path / "out", quiet=True)
-    with pytest.raises(UserError, match="only aggregation and style can be set here"):
+    with pytest.raises(UserError, match="only aggregation, style and measures can be set here"):
         experiment.aggregate(runs, tmp_path / "out", overrides=["study.partition=1"], quiet=True)
     with pytest.raises(UserError, match=r"there is no file gone\.h5; expected VGG-19 weights"):
         experiment.aggregate(runs, tmp_path / "out", overrides=["style.weights=gone.h5"], quiet=True)

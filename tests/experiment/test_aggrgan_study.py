@@ -1,12 +1,15 @@
 """`reproduce aggrgan` on the tiny cohort."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from kerasgan import experiment
 from kerasgan.errors import UserError
+from kerasgan.experiment.studies import aggrgan as studies
+from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan import making, study
 from kerasgan.papers.aggrgan.study import Score
 
@@ -32,6 +35,18 @@ def test_tables_name_the_data_the_weights_and_the_length(folder):
     assert not (folder / "figure4.png").exists()
 
 
+def test_figures_have_a_line_per_class_and_a_column_per_method(folder, options, monkeypatch):
+    sheets = {}
+    monkeypatch.setattr(studies, "image_sheet", lambda path, *given: sheets.update({path.name: given}))
+    experiment.reproduce_aggrgan(out=folder, **options)
+    assert set(sheets) == {"figure3.png", "figure5.png"}
+    images, rows, columns, title = sheets["figure5.png"]
+    assert rows == ["mutant", "wildtype"] and tuple(columns) == (*study.COMPARED_ROWS, "real")
+    np.testing.assert_array_equal(images[0, -1], kept(folder, "real")[0])
+    np.testing.assert_array_equal(images[0, 0], kept(folder, columns[0])[0])
+    assert "DCGAN-1 2 epochs (1000)" in title and "which the GANs have learnt" in title and "data: BraTS" in title
+
+
 def kept(folder, method):
     with np.load(folder / "images" / "mutant" / f"{method.replace(' ', '_')}.npz") as file:
         return file["images"]
@@ -42,7 +57,7 @@ def test_every_number_is_measured_on_the_images_that_are_kept(folder):
     assert set(scores) == {*study.ROWS, *study.COMPARED_ROWS}
     real = kept(folder, "real")
     for method, own in scores.items():
-        for measure, values in making.measured(real, kept(folder, method)).items():
+        for measure, values in making.measured(real, kept(folder, method), settings_of("dcgan1").measures).items():
             assert own[measure] == pytest.approx([values.mean(), values.std()], rel=1e-6)
 
 
@@ -69,6 +84,16 @@ def test_what_is_done_is_not_done_again(folder, options, capsys):
     said = capsys.readouterr().err
     assert said.count(": would be done") == 3 and "images of mutant: would be done" in said
     assert "classification of tumours by small: would be done" in said
+
+
+def test_another_epsilon_measures_the_images_that_are_there_anew(folder, options, tmp_path, monkeypatch):
+    copy = shutil.copytree(folder, tmp_path / "study")
+    monkeypatch.setattr(making, "styled", None)
+    changed = [*options["overrides"], "measures.epsilon=1e-3"]
+    experiment.reproduce_aggrgan(out=copy, **options | {"overrides": changed})
+    before, after = (json.loads((each / "results.json").read_text()) for each in (folder, copy))
+    before, after = (each["scores"]["mutant"]["DCGAN-1"] for each in (before, after))
+    assert after["KL divergence"] != before["KL divergence"] and after["SSIM"] == before["SSIM"]
 
 
 def test_images_that_are_lost_are_made_again_without_styling_the_others(folder, options, capsys, monkeypatch):

@@ -3,13 +3,12 @@
 import json
 import shutil
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from kerasgan import experiment
 from kerasgan.errors import UserError
 from kerasgan.evaluation.turing.answers import record, session_of
+from kerasgan.experiment.studies import brainmr as studies
 from kerasgan.experiment.turing import trial_of
 from kerasgan.papers.brainmr import study
 from kerasgan.papers.brainmr.study import Ratings, Row
@@ -43,7 +42,17 @@ def test_every_number_can_be_traced(folder):
     assert results["c2st"]["numbers"]["CNN, real and synthetic"]["accuracy"] == row["measures"]["cnn"]
     assert results["kid"]["backbone"].startswith("encoder")
     assert results["fid"]["sets"]["real"]["images"] == results["fid"]["sets"]["synthetic"]["images"] == 20
-    assert np.asarray(Image.open(folder / "figure3.png")).shape == (32, 8 * 34 - 2)
+
+
+def test_the_figure_has_a_line_per_row_of_the_table(folder, options, monkeypatch):
+    sheets = {}
+    monkeypatch.setattr(studies, "image_sheet", lambda path, *given: sheets.update({path.name: given}))
+    experiment.reproduce_brainmr(out=folder, **options)
+    ((name, (images, rows, columns, title)),) = sheets.items()
+    assert (name, images.shape) == ("figure3.png", (1, 8, 32, 32))
+    assert (rows, columns) == (["T1, 32x32"], ["synthetic"])
+    assert title.startswith("DCGAN after 15 generator steps of ") and "; data: BraTS folders in" in title
+    assert (folder / name).is_file()
 
 
 def test_what_is_done_is_not_done_again(folder, options, capsys):

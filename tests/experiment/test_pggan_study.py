@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import pytest
 from conftest import PGGAN
-from PIL import Image
 
 from kerasgan import experiment
 from kerasgan.errors import UserError
 from kerasgan.evaluation.gan_train import GanTrain, Side, SvmSettings, Trial
 from kerasgan.experiment.generation import generated
+from kerasgan.experiment.studies import pggan as studies
 from kerasgan.metrics.classification import Confusion
 from kerasgan.papers import settings_of
 from kerasgan.papers.pggan import study
 from kerasgan.papers.pggan.published import TABLE_1
-from kerasgan.report.mosaics import GAP
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +68,19 @@ def test_every_number_can_be_traced(folder, patches_folder):
     for name in ("mutant", "wildtype"):
         about = json.loads((folder / "dcgan" / name / "metrics.json").read_text())["data"]
         assert f"3 training patients with idh={name}, 48 images" in about
-    with Image.open(folder / "figure3.png") as picture:
-        assert picture.size == (8 * (16 + GAP) - GAP, 6 * (16 + GAP) - GAP)
+
+
+def test_the_figure_has_a_line_per_class_and_source(folder, options, monkeypatch):
+    sheets = {}
+    monkeypatch.setattr(studies, "image_sheet", lambda path, *given: sheets.update({path.name: given}))
+    experiment.reproduce_pggan(out=folder, **options)
+    images, rows, columns, title = sheets["figure3.png"]
+    assert images.shape == (6, 8, 16, 16) and columns == [""]
+    assert rows == [f"{name}, {source}" for name in ("mutant", "wildtype") for source in ("PGGAN", "DCGAN", "real")]
+    assert title.startswith(
+        "PGGAN after 14 and DCGAN after 4 generator steps, real images of test patients; T1; data: "
+    )
+    assert (folder / "figure3.png").is_file()
 
 
 def test_what_is_done_is_not_done_again(folder, options, capsys):

@@ -146,7 +146,7 @@ def test_an_interrupted_classifier_goes_on_to_the_same_weights(
         end(self, batch, logs)
 
     monkeypatch.setattr(_Keeper, "on_train_batch_end", interrupt)
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped, match="of stage 2; the state is saved"):
         classifier(tmp_path / "run", prepared_folder, stage1=enlarged)
     monkeypatch.undo()
     assert not open_run(tmp_path / "run", finished=False).finished

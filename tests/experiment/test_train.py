@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import keras
@@ -14,7 +15,9 @@ from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import open_run
 from kerasgan.experiment.training import TASKS
+from kerasgan.gan.training import Stopped
 from kerasgan.papers import settings_of
+from kerasgan.papers.pairwise.training import PairwiseTask
 
 SHORT = (*SMALL, "training.epochs=2", "training.validate_every=1", "training.sample_every=2")
 
@@ -143,6 +146,51 @@ def test_an_existing_run_is_not_overwritten(finished_run, prepared_folder):
     with pytest.raises(UserError, match="holds a run; resume it"):
         train(finished_run, prepared_folder)
     assert_same(state(finished_run), before)
+
+
+class Refused:
+    """Stands for a model that finds out only when it is built that it cannot be."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __call__(self, *given):
+        raise self.error
+
+
+def test_what_cannot_be_built_leaves_nothing_that_blocks_the_next_try(prepared_folder, tmp_path, monkeypatch):
+    run, build = tmp_path / "run", PairwiseTask.build
+    monkeypatch.setattr(PairwiseTask, "build", Refused(UserError("no such network")))
+    with pytest.raises(UserError, match="no such network"):
+        train(run, prepared_folder)
+    assert not run.exists()
+    monkeypatch.setattr(PairwiseTask, "build", build)
+    train(run, prepared_folder, "training.epochs=1")
+    assert open_run(run).finished
+    before = (run / "run.json").read_text(), (run / "config.yaml").read_text()
+    monkeypatch.setattr(PairwiseTask, "build", Refused(UserError("no such network")))
+    with pytest.raises(UserError, match="no such network"):
+        train(run, None, "training.epochs=2", resume=True)
+    assert before == ((run / "run.json").read_text(), (run / "config.yaml").read_text())
+
+
+def test_an_epoch_without_a_step_is_found_out_before_the_run_begins(prepared_folder, tmp_path):
+    sets = ("training.batch_size=100", "training.strategy=mirrored")
+    for dry_run in (True, False):
+        with pytest.raises(UserError, match=r"an epoch has no step: .* lower training\.batch_size"):
+            train(tmp_path / "run", prepared_folder, *sets, dry_run=dry_run)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interruption_is_told_by_what_there_is_to_go_on_with(finished_run, prepared_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(PairwiseTask, "build", Refused(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", prepared_folder)
+    assert not (tmp_path / "run").exists()
+    copy = shutil.copytree(finished_run, tmp_path / "copy")
+    with pytest.raises(Stopped, match="stopped; what was saved last is kept") as stopped:
+        train(copy, None, resume=True)
+    assert stopped.value.signal_number == signal.SIGINT and stopped.value.resumable
 
 
 def test_resume_refuses_another_configuration_pair_and_data(finished_run, prepared_folder, cohort_csv, tmp_path):

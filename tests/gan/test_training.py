@@ -70,6 +70,8 @@ def test_a_stopped_run_goes_on_from_the_very_step(tmp_path, uninterrupted, numbe
     where = stopped.value.position
     assert (where.epoch, where.step) == ((2, 0) if step == STEPS - 1 else (1, step + 1))
     assert stopped.value.signal_number == number
+    words = "after epoch 2" if step == STEPS - 1 else f"in epoch 2 after step {step + 1}"
+    assert str(stopped.value) == f"stopped {words}; the state is saved"
     assert_same(train(tmp_path, toy(seed=9), epochs=4, resume=True), uninterrupted)
 
 

@@ -105,6 +105,7 @@ def test_gradcam_sheet_is_labelled(tmp_path, written, sheet):
     axes = written[0].axes
     assert [axis.get_title() for axis in axes[:6]] == ["axial 1\nmutation 0.9", "b", "c", "", "", ""]
     assert [texts(axes[0]), texts(axes[3])] == [["T1"], ["FLAIR"]]
+    assert "; tumour outlined in blue; " in written[0].get_suptitle().replace("\n", " ")
     assert not misplaced(written[0])
 
 

@@ -12,7 +12,6 @@ Classes are the tumours that the data has (the paper's brain tumour dataset: Tab
 2020: Tables 2, 4, 5).
 """
 
-import hashlib
 import itertools
 import json
 from collections.abc import Sequence
@@ -26,15 +25,16 @@ import keras
 import numpy as np
 
 from kerasgan.data.imagesets import ImageSet, of_visits
+from kerasgan.data.modalities import DISPLAY
 from kerasgan.errors import UserError, nearest
 from kerasgan.experiment.aggregating import bar_of, exact
 from kerasgan.experiment.devices import numerics
 from kerasgan.experiment.generation import GENERATOR, generator_hash, generator_of
 from kerasgan.experiment.runs import open_run
 from kerasgan.experiment.studies import common
-from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, read_note, take
 from kerasgan.experiment.training import TASKS, is_done
-from kerasgan.files import write_text, written_aside
+from kerasgan.files import sha256_of, write_text, written_aside
 from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan import categories, classification, cnns, making, study
 from kerasgan.papers.aggrgan.classification import CaseSettings, Labelled, Result
@@ -43,7 +43,7 @@ from kerasgan.papers.aggrgan.published import CASES, STYLED
 from kerasgan.papers.aggrgan.settings import AggrganSettings
 from kerasgan.papers.aggrgan.study import AGGRGAN, BASE, COMPARED, NAMES, UNSTYLED, Score
 from kerasgan.papers.aggrgan.vgg19 import Vgg19, load_vgg19
-from kerasgan.report.mosaics import write_mosaic
+from kerasgan.report.mosaics import image_sheet
 
 MODELS = (*BASE, *COMPARED)
 _METHODS = dict.fromkeys((*study.ROWS, *study.COMPARED_ROWS))
@@ -174,7 +174,12 @@ def _is_made(work: Study, category: str) -> bool:
     there = work.note(category).is_file() and all((work.run(category, model) / GENERATOR).is_file() for model in MODELS)
     if not there or not all(work.images(category, name).is_file() for name in (REAL, *_METHODS)):
         return False
-    return _note(work, category)["made_from"] == _made_from(work, category)
+    note = _note(work, category)
+    return note["made_from"] == _made_from(work, category) and note["measures"] == _measures(work)
+
+
+def _measures(work: Study) -> dict[str, Any]:
+    return work.settings.measures.model_dump(mode="json")
 
 
 def _make(work: Study, category: str) -> None:
@@ -197,9 +202,13 @@ def _make(work: Study, category: str) -> None:
             losses[name] = _style(work, category, name, content, references, made_from)
     for name, own in {REAL: references.images, **plain}.items():
         _save(work.images(category, name), images=own)
-    scores = {name: making.measured(references.images, _read(work, category, name)) for name in (*plain, *contents)}
+    scores = {
+        name: making.measured(references.images, _read(work, category, name), settings.measures)
+        for name in (*plain, *contents)
+    }
     content = {
         "made_from": made_from,
+        "measures": _measures(work),
         "weights": work.vgg.weights,
         "patients": references.groups,
         "references": references.names,
@@ -239,7 +248,7 @@ def _read(work: Study, category: str, method: str) -> np.ndarray:
 
 
 def _note(work: Study, category: str) -> dict[str, Any]:
-    return json.loads(work.note(category).read_text(encoding="utf-8"))
+    return read_note(work.note(category))
 
 
 # ---- classification -------------------------------------------------------------------------------------------------
@@ -250,7 +259,7 @@ def _classified_from(work: Study, found: Sequence[str], network: str) -> dict[st
     own = work.settings.classification.model_dump(mode="json", exclude={"networks", "weights"})
     weights = getattr(work.settings.classification.weights, network, "")
     if Path(weights).is_file():
-        weights = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+        weights = sha256_of(Path(weights))
     made = {category: _note(work, category)["made_from"] for category in found}
     return {"settings": own, "weights": weights, "images": made}
 
@@ -259,7 +268,7 @@ def _is_classified(work: Study, kind: str, found: Sequence[str], network: str) -
     path = work.results(kind, network)
     if not path.is_file() or not all(_is_made(work, category) for category in found):
         return False
-    return json.loads(path.read_text(encoding="utf-8"))["made_from"] == _classified_from(work, found, network)
+    return read_note(path)["made_from"] == _classified_from(work, found, network)
 
 
 def _classify(work: Study, kind: str, found: Sequence[str], network: str) -> None:
@@ -359,7 +368,7 @@ def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
     write_text(work.folder / "results.json", json.dumps(content, indent=1))
     for name, (kind, columns) in FIGURES.items():
         if kind in chosen:
-            _draw(work, name, chosen[kind], columns)
+            _draw(work, name, chosen[kind], columns, length)
 
 
 def _results(work: Study, kind: str) -> list[Result]:
@@ -367,7 +376,7 @@ def _results(work: Study, kind: str) -> list[Result]:
     for network in work.settings.classification.networks:
         path = work.results(kind, network)
         if path.is_file():
-            for each in json.loads(path.read_text(encoding="utf-8"))["results"]:
+            for each in read_note(path)["results"]:
                 found.append(Result(**{name: _tuples(value) for name, value in each.items()}))
     return found
 
@@ -376,9 +385,12 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
 
 
-def _draw(work: Study, name: str, found: Sequence[str], columns: Sequence[str]) -> None:
+def _draw(work: Study, name: str, found: Sequence[str], columns: Sequence[str], length: str) -> None:
     """A class in each line, the first reference and what was made for it."""
-    lines = []
-    for category in found:
-        lines.append(np.stack([_read(work, category, column)[0] for column in columns]))
-    write_mosaic(work.folder / name, np.concatenate(lines), len(columns))
+    images = np.stack([[_read(work, category, column)[0] for column in columns] for category in found])
+    classes = [DISPLAY.get(category, category) for category in found]
+    title = (
+        f"In each row a real image of a class, which the GANs have learnt, and what was made for it; {length}, in "
+        f"brackets the paper's; data: {work.prepared.manifest.origin}"
+    )
+    image_sheet(work.folder / name, images, classes, columns, title)

@@ -7,7 +7,6 @@ STUDY/
     tables.md  table1.csv  measured.csv  results.json  figure3.png  figure4.png
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,25 +17,26 @@ from typing import Any, Unpack
 import numpy as np
 
 from kerasgan.data.imagesets import CONCAT, read_images, sequences_of, visits_with
-from kerasgan.data.modalities import canonical
+from kerasgan.data.modalities import DISPLAY, canonical
 from kerasgan.data.pipeline import count_slices
+from kerasgan.data.prepare import Prepared
 from kerasgan.errors import UserError
 from kerasgan.evaluation.encoder import EncoderSettings
 from kerasgan.evaluation.turing.summary import summarise
 from kerasgan.evaluation.turing.trial import open_trial
-from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
+from kerasgan.experiment.comparison import evaluate_images
 from kerasgan.experiment.generation import GENERATOR, generate, generator_hash
 from kerasgan.experiment.memorisation import evaluate_memorisation
 from kerasgan.experiment.studies import common
-from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.studies.common import Step, Words, begun, encode, folder_of, is_encoded, read_note, take
 from kerasgan.experiment.training import TASKS, is_done
 from kerasgan.experiment.turing import made_from
-from kerasgan.files import remove, write_text
+from kerasgan.files import remove, sha256_of, write_text
 from kerasgan.papers import settings_of
 from kerasgan.papers.brainmr import study
 from kerasgan.papers.brainmr.settings import BrainmrSettings
 from kerasgan.papers.brainmr.study import Row
-from kerasgan.report.mosaics import write_mosaic
+from kerasgan.report.mosaics import image_sheet
 
 ENCODER_IMAGES = 2000  # at most, of an encoder's training
 SHOWN = 8  # images of a row in the figures
@@ -112,9 +112,9 @@ def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
     """What is to be done, whether it is, and how, in order."""
     steps: list[Step] = []
     for size in dict.fromkeys(work.own_size(row[2]) for row in rows):
-        steps.append(
-            (f"features of {size}x{size} images", partial(_is_encoded, work, size), partial(_train_encoder, work, size))
-        )
+        encoder = _encoder(work, size)
+        what = f"features of {size}x{size} images"
+        steps.append((what, partial(is_encoded, *encoder), partial(encode, *encoder, work.quiet)))
     for row in rows:
         model, sequence, size = row
         target = {"sequence": sequence, "size": work.own_size(size)}
@@ -150,27 +150,11 @@ def _chosen(work: Study, size: int) -> dict[str, Any]:
     }
 
 
-def _is_encoded(work: Study, size: int) -> bool:
-    path, own = work.encoder(size), work.settings.comparison
-    beside = path.with_suffix(".json")
-    if not (path.is_file() and beside.is_file()):
-        return False
-    card = json.loads(beside.read_text(encoding="utf-8"))
-    settings = asdict(EncoderSettings(epochs=own.encoder_epochs, seed=own.seed))
-    wanted = {"settings": settings, "chosen": _chosen(work, size) | {"data": work.prepared.hash}}
-    return wanted == {name: card.get(name) for name in wanted}
-
-
-def _train_encoder(work: Study, size: int) -> None:
+def _encoder(work: Study, size: int) -> tuple[Path, EncoderSettings, dict[str, Any], Prepared]:
+    """The encoder of a size, as `common.is_encoded` and `common.encode` take it."""
     own = work.settings.comparison
-    train_image_encoder(
-        real=work.prepared.folder,
-        out=work.encoder(size),
-        seed=own.seed,
-        epochs=own.encoder_epochs,
-        quiet=work.quiet,
-        **_chosen(work, size),
-    )
+    settings = EncoderSettings(epochs=own.encoder_epochs, seed=own.seed)
+    return work.encoder(size), settings, _chosen(work, size), work.prepared
 
 
 def _who(work: Study) -> tuple[str | None, str]:
@@ -182,7 +166,7 @@ def _who(work: Study) -> tuple[str | None, str]:
 
 def _made_from(work: Study, row: tuple[str, str, int]) -> dict[str, Any]:
     """What comparison.json depends on."""
-    encoder = hashlib.sha256(work.encoder(work.own_size(row[2])).read_bytes()).hexdigest()
+    encoder = sha256_of(work.encoder(work.own_size(row[2])))
     hashes = {"generator": generator_hash(work.run(row)), "encoder": encoder}
     return hashes | {"settings": work.settings.comparison.model_dump(mode="json"), "data": work.prepared.hash}
 
@@ -191,7 +175,7 @@ def _is_compared(work: Study, row: tuple[str, str, int]) -> bool:
     path = work.run(row) / "comparison.json"
     if not (path.is_file() and (work.run(row) / GENERATOR).is_file()):
         return False
-    return json.loads(path.read_text(encoding="utf-8"))["made_from"] == _made_from(work, row)
+    return read_note(path)["made_from"] == _made_from(work, row)
 
 
 def _compare(work: Study, row: tuple[str, str, int]) -> None:
@@ -286,7 +270,7 @@ def _write_tables(work: Study, rows: Sequence[tuple[str, str, int]]) -> None:
 
 def _row(work: Study, row: tuple[str, str, int]) -> Row:
     folder = work.run(row)
-    measures = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))["measures"]
+    measures = read_note(folder / "comparison.json")["measures"]
     own = work.own_size(row[2])
     return Row(*row, own, str(folder.relative_to(work.folder)), measures, _ratings(work, row))
 
@@ -328,9 +312,15 @@ def _invitation(work: Study, rows: Sequence[Row]) -> list[str]:
 
 def _draw(work: Study, model: str, rows: Sequence[tuple[str, str, int]]) -> None:
     """Figures 3 and 4: synthetic images, a row of the table in each line."""
-    lines = []
+    lines, own = {}, getattr(work.settings, model)
     for row in rows:
+        _, sequence, size = row
         images = read_images(work.run(row) / "images").images[:SHOWN]
         repeat = work.settings.data.size // images.shape[1]
-        lines.append(images.repeat(repeat, axis=1).repeat(repeat, axis=2))
-    write_mosaic(work.folder / FIGURES[model], np.concatenate(lines), SHOWN)
+        name = f"{DISPLAY.get(sequence, sequence)}, {work.own_size(size)}x{work.own_size(size)}"
+        lines[name] = images.repeat(repeat, axis=1).repeat(repeat, axis=2)
+    title = (
+        f"{study.MODELS[model]} after {own.epochs * own.steps_per_epoch} generator steps of {own.batch_size} images; "
+        f"each row has images of its own GAN, of one sequence and size; data: {work.prepared.manifest.origin}"
+    )
+    image_sheet(work.folder / FIGURES[model], np.stack(list(lines.values())), list(lines), ["synthetic"], title)

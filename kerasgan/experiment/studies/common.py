@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
@@ -10,11 +10,13 @@ import click
 import keras
 
 from kerasgan.data.prepare import Prepared, open_prepared
+from kerasgan.evaluation.encoder import EncoderSettings
+from kerasgan.experiment.comparison import train_image_encoder
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.training import train
 from kerasgan.files import remove, write_text
 from kerasgan.report.tables import Table
-from kerasgan.settings import Section
+from kerasgan.settings import Section, read_json
 
 # What is done, whether it is done already, and how to do it.
 Step = tuple[str, Callable[[], bool], Callable[[], Any]]
@@ -116,3 +118,26 @@ def take(steps: Sequence[Step], dry_run: bool, quiet: bool) -> None:
             # The networks and graphs of dozens of runs would fill the memory.
             keras.backend.clear_session()
             gc.collect()
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """What a step has left as JSON."""
+    return read_json(path, "remove the file, and the same command makes it anew")
+
+
+# ---- the encoder in whose features a study compares -----------------------------------------------------------------
+
+
+def is_encoded(path: Path, settings: EncoderSettings, images: Mapping[str, Any], prepared: Prepared) -> bool:
+    """Whether an encoder is there that has learnt these images of these data; `images` as `train_image_encoder`."""
+    beside = path.with_suffix(".json")
+    if not (path.is_file() and beside.is_file()):
+        return False
+    card, wanted = read_note(beside), {"settings": asdict(settings), "chosen": images | {"data": prepared.hash}}
+    return wanted == {name: card.get(name) for name in wanted}
+
+
+def encode(path: Path, settings: EncoderSettings, images: Mapping[str, Any], prepared: Prepared, quiet: bool) -> None:
+    """Train that encoder."""
+    own = {"seed": settings.seed, "epochs": settings.epochs}
+    train_image_encoder(real=prepared.folder, out=path, quiet=quiet, **own, **images)

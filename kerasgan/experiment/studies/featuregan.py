@@ -9,7 +9,6 @@ STUDY/
     tables.md  table2.csv  class_accuracy.csv  table3.csv  results.json  sweep.png  figure9.png  figure10_64.png ...
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -22,13 +21,13 @@ from kerasgan.errors import UserError
 from kerasgan.experiment.features import extract_features, generate_features
 from kerasgan.experiment.runs import open_run
 from kerasgan.experiment.studies import common
-from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, read_note, take
 from kerasgan.experiment.training import TASKS, is_done
-from kerasgan.files import remove, write_text, written_aside
+from kerasgan.files import remove, sha256_of, write_text, written_aside
 from kerasgan.papers import settings_of
 from kerasgan.papers.featuregan import published, study
 from kerasgan.papers.featuregan.generation import CRITIC, GENERATOR
-from kerasgan.papers.featuregan.segmentation import NETWORK
+from kerasgan.papers.featuregan.segmentation import NETWORK, first_weights
 from kerasgan.papers.featuregan.settings import FeatureganSettings
 from kerasgan.papers.featuregan.store import FeatureStore, open_features
 from kerasgan.papers.featuregan.study import Point, interval
@@ -110,20 +109,15 @@ def _train_unet(work: Study) -> None:
 # ---- features on disk, and a note of what they were made of ---------------------------------------------------------
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _extraction(work: Study) -> dict[str, Any]:
-    return {"unet": _hash(work.unet / NETWORK), **work.settings.features.model_dump(mode="json")}
+    return {"unet": sha256_of(work.unet / NETWORK), **work.settings.features.model_dump(mode="json")}
 
 
 def _synthesis(work: Study) -> dict[str, Any]:
     run, own = work.acgan(work.settings.sweep.width), work.settings.acgan
     return {
-        "generator": _hash(run / GENERATOR),
-        "critic": _hash(run / CRITIC),
+        "generator": sha256_of(run / GENERATOR),
+        "critic": sha256_of(run / CRITIC),
         "features": work.features.hash,
         "samples": own.samples,
         "seed": own.seed,
@@ -136,13 +130,13 @@ def _is_noted(work: Study, name: str, wanted) -> bool:
     networks = [work.unet / NETWORK, *([gan / GENERATOR, gan / CRITIC] if name == "synthetic" else [])]
     if not all(path.is_file() for path in (note, work.folder / name / "manifest.json", *networks)):
         return False
-    return json.loads(note.read_text(encoding="utf-8")) == wanted(work)
+    return read_note(note) == wanted(work)
 
 
 def _begin(work: Study, name: str, wanted: dict[str, Any]) -> Path:
     """The folder of features to write; what was made of something else is removed, what was begun goes on."""
     note, folder = work.folder / f"{name}.json", work.folder / name
-    if note.is_file() and json.loads(note.read_text(encoding="utf-8")) != wanted:
+    if note.is_file() and read_note(note) != wanted:
         if name == "features" and (work.folder / "acgan").exists():
             raise UserError(
                 f"{folder} was made of another U-Net or with other settings, and the AC-GANs beside it have learnt "
@@ -217,7 +211,7 @@ def _options(work: Study, repeat: int) -> dict[str, Any]:
 
 
 def _metrics(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return read_note(folder / "metrics.json")
 
 
 def _write_tables(work: Study) -> None:
@@ -241,15 +235,15 @@ def _write_tables(work: Study) -> None:
         + ". Chance is 0.5 of the balanced accuracy and of the AUC."
     ]
     tables = [
-        study.unet_table(unet),
+        study.unet_table(unet, settings.unet.loss),
         study.class_accuracy_table(gans, settings.study),
         study.sweep_table(points, baseline["linear"], settings.study, sweep.confidence, notes),
     ]
     own = settings.unet
     length = (
         f"U-Net {own.epochs} epochs (30) at a rate of {own.learning_rate:g} (1e-5), weights to begin with: "
-        f"{own.weights} (of BraTS); AC-GAN {settings.acgan.epochs} epochs (50); slices of {settings.data.size} (240), "
-        f"{settings.data.selection} (all); features of {settings.features.block} "
+        f"{first_weights(own)} (of BraTS); AC-GAN {settings.acgan.epochs} epochs (50); slices of "
+        f"{settings.data.size} (240), {settings.data.selection} (all); features of {settings.features.block} "
         f"{'x'.join(map(str, work.features.shape))} (15x15x1024)"
     )
     work.write_tables("Mehra et al. 2022", length, tables)
@@ -281,7 +275,8 @@ def _draw(work: Study, points: Sequence[Point]) -> None:
         series,
         theirs,
         ("synthetic features added", "accuracy on real held-out slices"),
-        f"Lines: ours, on {work.prepared.manifest.origin}; circles: Mehra et al., Table 3, on REMBRANDT",
+        f"Lines: ours, mean of {sweep.repeats} trainings with its {sweep.confidence:.0%} interval, on "
+        f"{work.prepared.manifest.origin}; circles: Mehra et al., Table 3, on REMBRANDT",
     )
     pictures = {f"figure10_{width}.png": work.acgan(width) / "figure10.png" for width in sweep.widths}
     for name, source in {"figure9.png": work.acgan(sweep.width) / "figure9.png", **pictures}.items():

@@ -29,7 +29,7 @@ from kerasgan.experiment.evaluation import study_prediction
 from kerasgan.experiment.generation import load_network
 from kerasgan.experiment.runs import open_run, pair_runs
 from kerasgan.experiment.studies import common
-from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, read_note, take
 from kerasgan.experiment.training import is_done, train
 from kerasgan.files import remove, write_text
 from kerasgan.metrics.classification import summarise
@@ -210,7 +210,7 @@ def _drop_checkpoints(work: Study, folders: Sequence[Path]) -> None:
 
 def _similarity_is_current(work: Study, number: int) -> bool:
     path = work.run(number) / "similarity.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["made_from"] == _made_from(work, number)
+    return path.is_file() and read_note(path)["made_from"] == _made_from(work, number)
 
 
 def _made_from(work: Study, number: int) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def _likeness(encoder: keras.Model, prepared: Prepared, enlarged: Enlarged, name
 
 def _test_quality(path: Path) -> dict[str, float]:
     """A pair's PSNR on test patients, the mean of its directions."""
-    quality = json.loads(path.read_text(encoding="utf-8"))["quality"].values()
+    quality = read_note(path)["quality"].values()
     return {
         name: float(np.mean([direction["test"][name]["mean"] for direction in quality if name in direction["test"]]))
         for name in ("psnr", "psnr_tumour")
@@ -289,7 +289,7 @@ def _write_tables(work: Study, numbers: Sequence[int], cases: Sequence[str]) -> 
     tables = [study.table_2(trials, methods)]
     tables += [study.runs_table(trials, case, settings.evaluation) for case in cases]
     if "a" in cases:
-        similar = [json.loads((work.run(n) / "similarity.json").read_text(encoding="utf-8")) for n in numbers]
+        similar = [read_note(work.run(n) / "similarity.json") for n in numbers]
         tables.append(study.table_5(trials))
         tables.append(study.table_6({mask: [run[mask] for run in similar] for mask in MASKS}))
     origin = work.prepared.manifest.origin
@@ -313,7 +313,7 @@ def _trials(work: Study, number: int, cases: Sequence[str]) -> list[Trial]:
         for method in (*METHODS[case], *([UNMASKED] if case == "a" else [])):
             for seed in range(work.seeds):
                 folder = _classifier_folder(work, number, method, seed)
-                measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"]["patients"]
+                measured = read_note(folder / "metrics.json")["test"]["patients"]
                 with (folder / "patients.csv").open(newline="", encoding="utf-8") as file:
                     right = {
                         r["patient"]: r["truth"] == r["decision"] for r in csv.DictReader(file) if r["subset"] == "test"
@@ -345,5 +345,8 @@ def _draw_figure_7(work: Study, gans: Path, settings) -> None:
                 translate = translator(load_network(path))
                 images[DISPLAY[target]] = translate(arrays[real][at : at + 1])[0]
         rows.append((DISPLAY[real], images))
-    title = f"Figure 7: {work.prepared.manifest.origin}, a test patient: real in red, the others made from it"
+    title = (
+        f"Figure 7: {work.prepared.manifest.origin}, a test patient: real in red, the others made from it, by GANs of "
+        f"{first.training.epochs} epochs"
+    )
     boxed_grid(work.folder / "figure7.png", rows, [DISPLAY[name] for name in names], title)

@@ -8,7 +8,6 @@ STUDY/
     tables.md  table1.csv  gan_test.csv  distances.csv  results.json  figure3.png
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,25 +21,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kerasgan.data.imagesets import ImageSet, joined, visits_with
+from kerasgan.data.modalities import DISPLAY
 from kerasgan.data.pipeline import count_slices
+from kerasgan.data.prepare import Prepared
 from kerasgan.errors import UserError
 from kerasgan.evaluation.encoder import EncoderSettings
 from kerasgan.evaluation.features import Backbone, backbone
 from kerasgan.evaluation.gan_train import GanTrain, SvmSettings, gan_train
-from kerasgan.experiment.comparison import train_image_encoder
 from kerasgan.experiment.generation import GENERATOR, generator_hash
 from kerasgan.experiment.images import image_set
 from kerasgan.experiment.studies import common
-from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, take
+from kerasgan.experiment.studies.common import Step, Words, begun, encode, folder_of, is_encoded, read_note, take
 from kerasgan.experiment.training import TASKS, is_done
-from kerasgan.files import write_text
+from kerasgan.files import sha256_of, write_text
 from kerasgan.metrics.frechet import frechet_distance
 from kerasgan.metrics.inception_score import inception_score
 from kerasgan.metrics.sliced_wasserstein import sliced_wasserstein_by_level
 from kerasgan.papers import settings_of
 from kerasgan.papers.pggan import study
 from kerasgan.papers.pggan.settings import PgganSettings
-from kerasgan.report.mosaics import write_mosaic
+from kerasgan.report.mosaics import image_sheet
 from kerasgan.settings import flat
 
 ENCODER_IMAGES = 2000  # at most, of an encoder's training
@@ -152,7 +152,8 @@ def _steps(work: Study) -> list[Step]:
         for title, model, folder, options, target in work.runs()
     ]
     if work.encoder:
-        steps.append(("features of real images", partial(_is_encoded, work), partial(_train_encoder, work)))
+        encoder = _encoder(work)
+        steps.append(("features of real images", partial(is_encoded, *encoder), partial(encode, *encoder, work.quiet)))
     steps.append(("GAN-train", partial(_is_judged, work), partial(_judge, work)))
     return steps
 
@@ -165,26 +166,10 @@ def _encoded(work: Study) -> dict[str, Any]:
     return chosen | {"count": count}
 
 
-def _is_encoded(work: Study) -> bool:
-    own, beside = work.settings.gan_train, work.encoder.with_suffix(".json")
-    if not (work.encoder.is_file() and beside.is_file()):
-        return False
-    card = json.loads(beside.read_text(encoding="utf-8"))
-    settings = asdict(EncoderSettings(epochs=own.encoder_epochs, seed=own.seed))
-    wanted = {"settings": settings, "chosen": _encoded(work) | {"data": work.prepared.hash}}
-    return wanted == {name: card.get(name) for name in wanted}
-
-
-def _train_encoder(work: Study) -> None:
+def _encoder(work: Study) -> tuple[Path, EncoderSettings, dict[str, Any], Prepared]:
+    """The encoder as `common.is_encoded` and `common.encode` take it."""
     own = work.settings.gan_train
-    train_image_encoder(
-        real=work.prepared.folder,
-        out=work.encoder,
-        seed=own.seed,
-        epochs=own.encoder_epochs,
-        quiet=work.quiet,
-        **_encoded(work),
-    )
+    return work.encoder, EncoderSettings(epochs=own.encoder_epochs, seed=own.seed), _encoded(work), work.prepared
 
 
 # ---- GAN-train ------------------------------------------------------------------------------------------------------
@@ -195,7 +180,7 @@ def _made_from(work: Study) -> dict[str, Any]:
     runs = {"pggan": work.pggan} | {category: work.dcgan(category) for category in work.classes}
     hashes = {name: generator_hash(run) for name, run in runs.items()}
     if work.encoder:
-        hashes["encoder"] = hashlib.sha256(work.encoder.read_bytes()).hexdigest()
+        hashes["encoder"] = sha256_of(work.encoder)
     return hashes | {"settings": work.settings.gan_train.model_dump(mode="json"), "data": work.prepared.hash}
 
 
@@ -203,7 +188,7 @@ def _is_judged(work: Study) -> bool:
     needed = [folder / GENERATOR for _, _, folder, _, _ in work.runs()] + ([work.encoder] if work.encoder else [])
     if not all(path.is_file() for path in (work.result, *needed)):
         return False
-    return json.loads(work.result.read_text(encoding="utf-8"))["made_from"] == _made_from(work)
+    return read_note(work.result)["made_from"] == _made_from(work)
 
 
 def _judge(work: Study) -> None:
@@ -303,7 +288,7 @@ def _distances(made: ImageSet, real: ImageSet, space: Backbone, probability, see
 
 
 def _write_tables(work: Study) -> None:
-    content = json.loads(work.result.read_text(encoding="utf-8"))
+    content = read_note(work.result)
     settings, origin = work.settings, work.prepared.manifest.origin
     tables = [study.Table(**each) for each in content["rows"].values()]
     length = (
@@ -320,11 +305,17 @@ def _write_tables(work: Study) -> None:
 
 def _draw(work: Study) -> None:
     """Figure 3: for each class a line of PGGAN's images, of DCGAN's, and of real ones of test patients."""
-    lines, seed = [], work.settings.gan_train.seed
+    lines, settings = {}, work.settings
+    seed = settings.gan_train.seed
     for category in work.classes:
-        for source in (work.pggan, work.dcgan(category)):
-            lines.append(work.images(source, "all", category, SHOWN, seed).images)
+        for name, source in (("PGGAN", work.pggan), ("DCGAN", work.dcgan(category))):
+            lines[f"{category}, {name}"] = made = work.images(source, "all", category, SHOWN, seed).images
         count = min(SHOWN, _there(work, "test", category))
-        real = work.images(work.prepared.folder, "test", category, count, seed)
-        lines.append(np.resize(real.images, lines[0].shape))
-    write_mosaic(work.folder / "figure3.png", np.concatenate(lines), SHOWN)
+        real = work.images(work.prepared.folder, "test", category, count, seed).images
+        repeated = "" if count == SHOWN else f", {count} repeated"
+        lines[f"{category}, real{repeated}"] = np.resize(real, made.shape)
+    title = (
+        f"PGGAN after {settings.pggan.steps} and DCGAN after {settings.dcgan.steps} generator steps, real images of "
+        f"test patients; {DISPLAY[settings.study.modality]}; data: {work.prepared.manifest.origin}"
+    )
+    image_sheet(work.folder / "figure3.png", np.stack(list(lines.values())), list(lines), [""], title)

@@ -13,7 +13,9 @@ Published: images of gliomas with an SSIM of 0.57 to real ones, against 0.39 to 
            images of BraTS 2020 with 0.83 against 0.48 to 0.65 (Tables 1 and 2).
 
 Deviations: eq. (11) is printed with +k, by which the critic would raise its gradient without bound; as in Wu et al.
-2018 the critic pays for it. Algorithm 1's `flag` is reset before its first loop, not inside. GANs learn from
-80 % of the patients, those that Case 3 of Table 5 trains on: the paper does not say that its test images were kept from
-the GANs. What the paper leaves open is marked `assumed` in the YAML.
+2018 the critic pays for it. For WGAN's networks the paper refers to Wu et al.; here they are DCGAN-2's generator and
+its mirror without batch normalisation and dropout, with the fully connected layers that the paper names. Algorithm 1's
+`flag` is reset before its first loop, not inside. GANs learn from 80 % of the patients, those that Case 3 of Table 5
+trains on: the paper does not say that its test images were kept from the GANs. What the paper leaves open is marked
+`assumed` in the YAML.
 """

@@ -20,15 +20,15 @@ from kerasgan.metrics.sharpness import sharpness_difference
 from kerasgan.metrics.ssim import ssim
 from kerasgan.papers.aggrgan.aggregation import GREY_LEVELS, aggregate, eight_bit
 from kerasgan.papers.aggrgan.categories import sequence_of, visits_of
-from kerasgan.papers.aggrgan.settings import AggrganSettings, StyleSettings
+from kerasgan.papers.aggrgan.settings import AggrganSettings, MeasureSettings, StyleSettings
 from kerasgan.papers.aggrgan.style import LossWeights, Transferred, transfer
 from kerasgan.papers.aggrgan.vgg19 import Vgg19
 
-MEASURES: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
-    "SSIM": lambda real, image: ssim(real, image, GREY_LEVELS),
-    "PSNR": lambda real, image: psnr(real, image, GREY_LEVELS),
-    "KL divergence": histogram_divergence,
-    "SD": sharpness_difference,
+MEASURES: Mapping[str, Callable[[np.ndarray, np.ndarray, MeasureSettings], np.ndarray]] = {
+    "SSIM": lambda real, image, _: ssim(real, image, GREY_LEVELS),
+    "PSNR": lambda real, image, _: psnr(real, image, GREY_LEVELS),
+    "KL divergence": lambda real, image, own: histogram_divergence(real, image, own.epsilon),
+    "SD": lambda real, image, _: sharpness_difference(real, image, GREY_LEVELS),
 }
 
 
@@ -75,19 +75,18 @@ def styled(
     progress: Callable[[np.ndarray], None] | None = None,
 ) -> Transferred:
     """Images with the style of their references."""
-    weights = LossWeights(own.content, own.style, own.variation)
     return transfer(
         images,
         references.images,
         vgg,
-        weights,
+        LossWeights.of(own),
         iterations=own.iterations,
         batch_size=own.batch_size,
         progress=progress,
     )
 
 
-def measured(references: np.ndarray, images: np.ndarray) -> dict[str, np.ndarray]:
+def measured(references: np.ndarray, images: np.ndarray, settings: MeasureSettings) -> dict[str, np.ndarray]:
     """The measures of eqs. (1) to (7), float64 (n,) each, of images (n, h, w) in [-1, 1] on the 8-bit scale."""
     real, own = eight_bit(references), eight_bit(images)
-    return {name: measure(real, own) for name, measure in MEASURES.items()}
+    return {name: measure(real, own, settings) for name, measure in MEASURES.items()}

@@ -4,16 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from kerasgan.data.settings import Modality, PhantomSettings, SliceSettings, SplitSettings
-from kerasgan.gan.settings import Count, Decay, LatentTraining, Rate
-from kerasgan.settings import Section
+from kerasgan.data.settings import Modality
+from kerasgan.gan.settings import LatentTraining
+from kerasgan.papers import settings as papers
+from kerasgan.settings import Count, Counts, Decay, Natural, Part, Rate, Section, Seed, Weight
 
 Names = Annotated[tuple[str, ...], Strict(False)]
-Weight = Annotated[float, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0)]
+# A convolution of VGG-19 by its name in keras.applications: block4_conv2 is the paper's 4_2.
+Convolution = Annotated[str, Field(pattern=r"^block([12]_conv[12]|[345]_conv[1-4])$")]
 
 
-class StudySettings(Section):
+class StudySettings(papers.StudySettings):
     """Which images belong to a class."""
 
     label: str  # label column whose values are tumours
@@ -22,16 +23,15 @@ class StudySettings(Section):
     modalities: Annotated[
         tuple[Modality, ...], Strict(False)
     ]  # classes of the other data set, in the order of the tables
-    partition: Count  # which of split.partitions
 
 
 class NetworkSettings(Section):
     """What the five models' networks have in common."""
 
     latent: Count  # numbers of noise
-    filters: Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)]  # at 4 x 4, 8 x 8, ... pixels
-    slope: Decay  # of LeakyReLU
-    dropout: Decay  # of the discriminator
+    filters: Counts  # at 4 x 4, 8 x 8, ... pixels
+    slope: Part  # of LeakyReLU
+    dropout: Part  # of the discriminator
     momentum: Decay  # of batch normalisation
     epsilon: Rate
 
@@ -55,7 +55,7 @@ class InfoganSettings(AdamTraining):
     """InfoGAN: codes and what they are worth."""
 
     categories: Count
-    continuous: Annotated[int, Field(ge=0)]
+    continuous: Natural
     hidden: Count  # numbers between the maps and the codes
     categorical_weight: Weight
     continuous_weight: Weight
@@ -74,12 +74,20 @@ class StyleSettings(Section):
     """Style transfer, eqs. (12) to (16)."""
 
     weights: str  # imagenet, a file of them, or random
+    style_layers: Annotated[tuple[Convolution, ...], Strict(False), Field(min_length=1)]  # of eq. (14)
+    content_layer: Convolution  # of eq. (12)
     content: Weight
     style: Weight
     variation: Weight
     iterations: Count
     batch_size: Count
     seed: Seed  # of random weights
+
+
+class MeasureSettings(Section):
+    """Of Tables 1 to 4, eqs. (1) to (7)."""
+
+    epsilon: Rate  # added to the share of each grey level, eq. (4)
 
 
 class WeightsSettings(Section):
@@ -102,17 +110,15 @@ class ClassificationSettings(Section):
     batch_size: Count
     learning_rate: Rate  # of keras.applications' networks
     small_learning_rate: Rate  # of ours
-    augmented: Annotated[int, Field(ge=1)]  # images per class and kind: flipped, shifted, zoomed
+    augmented: Count  # images per class and kind: flipped, shifted, zoomed
     shift: Annotated[float, Field(gt=0, lt=1)]  # at most, of the size
     zoom: Annotated[float, Field(gt=0, lt=1)]  # at most, in or out
     seed: Seed
 
 
-class AggrganSettings(Section):
+class AggrganSettings(papers.PaperSettings):
     """All of configs/aggrgan.yaml."""
 
-    data: SliceSettings
-    split: SplitSettings
     study: StudySettings
     network: NetworkSettings
     dcgan1: AdamTraining
@@ -122,13 +128,11 @@ class AggrganSettings(Section):
     infogan: InfoganSettings
     aggregation: AggregationSettings
     style: StyleSettings
+    measures: MeasureSettings
     classification: ClassificationSettings
-    phantom: PhantomSettings
 
     @model_validator(mode="after")
     def _consistent(self) -> "AggrganSettings":
-        if self.study.partition > self.split.partitions:
-            raise ValueError(f"study.partition must be one of split.partitions: 1 to {self.split.partitions}")
         if self.infogan.categories + self.infogan.continuous >= self.network.latent:
             raise ValueError("network.latent must be larger than infogan.categories + infogan.continuous")
         return self

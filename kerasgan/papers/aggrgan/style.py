@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
@@ -18,22 +18,28 @@ from keras import Model
 from keras.models import clone_model
 
 from kerasgan.papers.aggrgan.lbfgs import Minimiser
+from kerasgan.papers.aggrgan.settings import StyleSettings
 from kerasgan.papers.aggrgan.vgg19 import Vgg19
 from kerasgan.papers.aggrgan.winograd import faster
 
-STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))  # stated: 1_1, 2_1, 3_1, 4_1, 5_1
-CONTENT_LAYER = "block4_conv2"  # stated: 4_2
 BGR_MEANS = (103.939, 116.779, 123.68)  # of ImageNet, which VGG's images are centred by
 HALF_RANGE = 127.5  # grey levels
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The weights of eq. (16)."""
+    """The weights of eq. (16), and the layers of VGG-19 that its terms look at."""
 
     content: float
     style: float
     variation: float
+    style_layers: tuple[str, ...]  # of equal weight (stated)
+    content_layer: str
+
+    @classmethod
+    def of(cls, own: StyleSettings) -> Self:
+        """Those of the settings."""
+        return cls(own.content, own.style, own.variation, own.style_layers, own.content_layer)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ def transfer(
     Args:
         content, style: (n, height, width) in [-1, 1], at least 16x16.
         vgg: the network of the losses.
-        weights: of the three losses.
+        weights: of the three losses, and their layers.
         iterations: of L-BFGS, for each image.
         batch_size: images that are worked on at once.
         progress: called after each iteration of each batch with the losses (b,) of the batch's images.
@@ -103,12 +109,12 @@ def grey_levels(images: np.ndarray) -> np.ndarray:
     return (np.asarray(images, np.float64) + 1) * HALF_RANGE
 
 
-def features(network: Model) -> Model:
+def features(network: Model, weights: LossWeights) -> Model:
     """The network, cut after the last layer that a loss looks at, with the maps of each as a dictionary.
 
     The weights are those that `network` has now: wide convolutions are `faster`.
     """
-    maps = {name: network.get_layer(name).output for name in (*STYLE_LAYERS, CONTENT_LAYER)}
+    maps = {name: network.get_layer(name).output for name in (*weights.style_layers, weights.content_layer)}
     return clone_model(Model(network.input, maps), clone_function=faster)
 
 
@@ -116,7 +122,7 @@ class Targets(NamedTuple):
     """What the images of a batch are compared with."""
 
     images: tf.Tensor  # (n, height, width), the content in grey levels
-    content: tf.Tensor  # its maps at CONTENT_LAYER
+    content: tf.Tensor  # its maps at the content layer
     grams: dict[str, tf.Tensor]  # of the style, by layer
 
 
@@ -124,14 +130,14 @@ class Objective:
     """Eq. (16) of each image of a batch with its gradient, as `Minimiser` takes it."""
 
     def __init__(self, network: Model, weights: LossWeights):
-        """`network` is of `features`."""
+        """`network` is of `features`, with the same weights."""
         self.network, self.weights = network, weights
 
     def targets(self, content: np.ndarray, style: np.ndarray) -> Targets:
         """Of content and style (n, height, width) in grey levels."""
         maps = self._maps(style)
-        grams = {layer: gram(maps[layer]) for layer in STYLE_LAYERS}
-        return Targets(tf.constant(content), self._maps(content)[CONTENT_LAYER], grams)
+        grams = {layer: gram(maps[layer]) for layer in self.weights.style_layers}
+        return Targets(tf.constant(content), self._maps(content)[self.weights.content_layer], grams)
 
     def __call__(self, flat: tf.Tensor, targets: Targets) -> tuple[tf.Tensor, tf.Tensor]:
         """Losses float64 (n,) and their gradients by the grey levels, float64 (n, height width)."""
@@ -142,11 +148,11 @@ class Objective:
 
     def losses(self, images: tf.Tensor, targets: Targets) -> tf.Tensor:
         """Eq. (16) of images (n, height, width) in grey levels, float64 (n,)."""
-        maps = self._maps(images)
-        style = sum(style_loss(targets.grams[layer], maps[layer]) for layer in STYLE_LAYERS) / len(STYLE_LAYERS)
-        content = content_loss(targets.content, maps[CONTENT_LAYER])
-        total = self.weights.content * content + self.weights.style * style
-        return tf.cast(total, tf.float64) + self.weights.variation * total_variation(images)
+        maps, own = self._maps(images), self.weights
+        style = sum(style_loss(targets.grams[name], maps[name]) for name in own.style_layers) / len(own.style_layers)
+        content = content_loss(targets.content, maps[own.content_layer])
+        total = own.content * content + own.style * style
+        return tf.cast(total, tf.float64) + own.variation * total_variation(images)
 
     def _maps(self, images: tf.Tensor | np.ndarray) -> dict[str, tf.Tensor]:
         return self.network(preprocessed(tf.cast(images, self.network.inputs[0].dtype)), training=False)
@@ -155,7 +161,7 @@ class Objective:
 @lru_cache(maxsize=1)
 def _prepared(network: Model, weights: LossWeights) -> tuple[Objective, Minimiser]:
     """Kept for the next call: transformed kernels and traced graphs take seconds and hundreds of megabytes."""
-    objective = Objective(features(network), weights)
+    objective = Objective(features(network, weights), weights)
     return objective, Minimiser(objective)
 
 

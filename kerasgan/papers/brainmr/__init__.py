@@ -10,7 +10,7 @@ Command:   kerasgan train wgan --sequence t1 --size 128 --data prepared/
 Published: a physician tells DCGAN's T1 images from real ones with 70 % accuracy, WGAN's with 64 % (Table 1; 50 % is
            chance).
 
-Deviations: none that is stated. Eq. (1) is a minimax game; as in Radford's DCGAN, to which the paper refers, the
-generator maximises log D(G(z)) instead. What the paper leaves open is marked `assumed` in the YAML. The published
+Deviations: in eq. (1) as printed the generator minimises log(1 - D(G(z))); as in Radford's DCGAN, to which the paper
+refers, it maximises log D(G(z)) instead. What the paper leaves open is marked `assumed` in the YAML. The published
 accuracies are one physician's; a run cannot print its own until somebody has taken the test (`kerasgan turing`).
 """

@@ -1,30 +1,23 @@
 """The settings of configs/brainmr.yaml: types, units, ranges."""
 
-from typing import Annotated
-
-from pydantic import Field, Strict, model_validator
-
-from kerasgan.data.settings import PhantomSettings, SliceSettings, SplitSettings
-from kerasgan.gan.settings import Count, Decay, LatentTraining, Rate
-from kerasgan.settings import Section
-
-Seed = Annotated[int, Field(ge=0)]
+from kerasgan.gan.settings import LatentTraining
+from kerasgan.papers import settings as papers
+from kerasgan.settings import Count, Counts, Decay, Rate, Section, Seed
 
 
-class StudySettings(Section):
+class StudySettings(papers.StudySettings):
     """Whose slices are learnt (3.1, 3.2.1)."""
 
     label: str | None  # label column by which patients are chosen; None: all
     value: str  # its value
     held_out: bool  # learn from the training patients alone, so that there are real images that the GAN has not seen
-    partition: Count  # which of split.partitions
 
 
 class NetworkSettings(Section):
     """Generator and critic (3.2.2)."""
 
     latent: Count  # numbers of noise
-    filters: Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)]  # at 4 x 4, 8 x 8, ... pixels
+    filters: Counts  # at 4 x 4, 8 x 8, ... pixels
     momentum: Decay  # of batch normalisation
     epsilon: Rate
 
@@ -67,21 +60,12 @@ class ComparisonSettings(Section):
     seed: Seed
 
 
-class BrainmrSettings(Section):
+class BrainmrSettings(papers.PaperSettings):
     """All of configs/brainmr.yaml."""
 
-    data: SliceSettings
-    split: SplitSettings
     study: StudySettings
     network: NetworkSettings
     dcgan: DcganSettings
     wgan: WganSettings
     turing: TuringSettings
     comparison: ComparisonSettings
-    phantom: PhantomSettings
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "BrainmrSettings":
-        if self.study.partition > self.split.partitions:
-            raise ValueError(f"study.partition must be one of split.partitions: 1 to {self.split.partitions}")
-        return self

@@ -7,8 +7,8 @@ Command:   kerasgan train feature-classifier --features features/
 Published: accuracy of HGG 0.95, LGG 0.05, all 0.61 on test slices; with 1158 synthetic features whose class the
 discriminator tells right 0.569, 0.384, 0.524 (Table 3).
 
-Deviations: none known. What the paper leaves open is marked `assumed` in the YAML; the last epoch's network is judged,
-not the best on the test set.
+Deviations: features are standardised per channel by the training features, of which the paper says nothing. What it
+leaves open is marked `assumed` in the YAML; the last epoch's network is judged, not the best on the test set.
 """
 
 import csv
@@ -57,11 +57,6 @@ class FeatureClassifierTask:
 
     name: ClassVar = ""
     monitor: ClassVar = None
-    panels: ClassVar = {
-        "loss": ["loss"],
-        "accuracy": ["accuracy", "test_total", "test_balanced"],
-        "accuracy per class": ["test_class0", "test_class1"],
-    }
     pictures: ClassVar = {}
 
     @staticmethod
@@ -144,6 +139,15 @@ class FeatureClassifierTask:
     def epochs(self) -> int:
         return self.training.epochs
 
+    @property
+    def panels(self) -> dict[str, list[str]]:
+        """Of the curves in the report."""
+        return {
+            "loss": ["loss"],
+            "accuracy": ["accuracy", "test_total", "test_balanced"],
+            "accuracy per class": [f"test_{name}" for name in self.settings.study.classes],
+        }
+
     def describe(self) -> str:
         """Features per class, for the user."""
         each = [
@@ -193,7 +197,7 @@ class FeatureClassifierTask:
 
     def callbacks(self, folder: Path, quiet: bool, replicas: int) -> Sequence[keras.callbacks.Callback]:
         """Accuracies on held-out features, history.csv and the progress bar, in this order."""
-        names = [f"test_{name}" for name in ("class0", "class1", "total", "balanced")]
+        names = [f"test_{name}" for name in (*self.settings.study.classes, "total", "balanced")]
         predict = self.predictor(self.model.network)
         shown = {"loss": "loss", "test_total": "held out", "test_balanced": "balanced"}
         return [
@@ -203,9 +207,10 @@ class FeatureClassifierTask:
         ]
 
     def validate(self, predict) -> dict[str, float]:
-        """Accuracies of an epoch on the held-out features."""
+        """Accuracies of an epoch on the held-out features, those of the classes by their names."""
         found = accuracies(self.truth, (predict() > 0.5).astype(int))
-        return {f"test_{name}": value for name, value in found.items()}
+        named = {f"class{label}": name for label, name in enumerate(self.settings.study.classes)}
+        return {f"test_{named.get(name, name)}": value for name, value in found.items()}
 
     def predictor(self, network: keras.Model):
         """A function that gives the probability of class 1 of each held-out feature, (n,), in one traced graph."""

@@ -15,6 +15,7 @@ from keras import Input, Model, layers, ops
 
 from kerasgan.errors import UserError
 from kerasgan.gan.normalisation import FusedBatchNormalization
+from kerasgan.gan.patches import PatchedConv2D, PatchedConv2DTranspose
 from kerasgan.gan.radford import kernels
 
 HIDDEN = 3  # stated, 3.2: "from 5 to 3"
@@ -48,12 +49,9 @@ def generator(shape: Sequence[int], *, width: int, latent: int, slope: float, mo
         x = FusedBatchNormalization(momentum, epsilon, name=f"hidden{level - 1}_norm")(x)
         x = layers.LeakyReLU(slope, name=f"hidden{level - 1}_leaky")(x)
         last = level > HIDDEN
-        x = layers.Conv2DTranspose(
+        x = PatchedConv2DTranspose(
             shape[-1] if last else width,
             [kernel_of(side) for side in size],
-            STRIDE,
-            "valid",
-            output_padding=0,  # otherwise Keras makes two pixels of one by a kernel of 1
             use_bias=last,
             kernel_initializer=kernels(),
             name="features_up" if last else f"hidden{level}",
@@ -85,11 +83,9 @@ def discriminator(
     x = feature = Input(tuple(shape), name="feature")
     for level, size in enumerate(sizes[:0:-1], 1):
         first = level == 1  # not normalised, as in the public code and in Radford et al. 2016, section 3
-        x = layers.Conv2D(
+        x = PatchedConv2D(
             width,
             [kernel_of(side) for side in size],
-            STRIDE,
-            "valid",
             use_bias=first,
             kernel_initializer=kernels(),
             name=f"hidden{level}",

@@ -7,7 +7,8 @@ Command:   kerasgan train acgan --features features/ --width 512
 Published: the discriminator tells the class of 76 % of 4800 generated features at width 64, of 82.3 % at 512 (4.2.3).
 
 Deviations: the class loss is the log-likelihood of eq. (2), where the public code that the authors began from takes
-probabilities for their logarithms; features are standardised per channel for training and restored afterwards.
+probabilities for their logarithms; beside it the generator minimises the non-saturating loss of that code, where 3.2
+prints L_C - L_S (acgan.objective=minimax); features are standardised per channel for training and restored afterwards.
 """
 
 import json
@@ -154,7 +155,7 @@ class AcganTask:
         shown = {"generator_loss": "G", "critic_loss": "D", "class_accuracy_fake": "class"}
         return [
             Every(own.validate_every, own.epochs, lambda epoch: self.validate(makers)),
-            Every(own.sample_every, own.epochs, lambda epoch: self.draw(self._sample(folder, epoch), makers)),
+            Every(own.sample_every, own.epochs, lambda epoch: self.draw(self._sample(folder, epoch), makers, epoch)),
             History(folder / "history.csv", [*LOSSES, "class_accuracy_generated"]),
             *([] if quiet else [Progress(own.epochs, self.steps_per_epoch(), shown)]),
         ]
@@ -168,14 +169,18 @@ class AcganTask:
     def _sample(self, folder: Path, epoch: int) -> Path:
         return folder / "samples" / f"epoch_{epoch:04d}.png"
 
-    def draw(self, path: Path, makers: "Makers") -> None:
+    def draw(self, path: Path, makers: "Makers", epochs: int) -> None:
         """Figure 10: 25 maps of a generated feature of class 0 (left) and of class 1."""
         noise = sampling.noise(2, self.training.latent, self.training.seed)
-        self._write_maps(path, makers.features(noise, np.array([0, 1])), "synthetic")
+        steps = f"{epochs * self.steps_per_epoch()} steps of {self.training.batch_size} features"
+        made_by = f"AC-GAN of width {self.width} after {steps}"
+        self._write_maps(path, makers.features(noise, np.array([0, 1])), "synthetic", f"; {made_by}")
 
-    def _write_maps(self, path: Path, features: np.ndarray, what: str) -> None:
+    def _write_maps(self, path: Path, features: np.ndarray, what: str, made_by: str = "") -> None:
         names = [f"{what} {name}" for name in self.settings.study.classes]
-        feature_maps(path, dict(zip(names, shown_maps(features, self.standard), strict=True)), self.prepared.about)
+        maps = dict(zip(names, shown_maps(features, self.standard), strict=True))
+        number = len(next(iter(maps.values())))
+        feature_maps(path, maps, f"The first {number} maps of a feature of each class; {self.prepared.about}{made_by}")
 
     def finish(self, folder: Path) -> str:
         """Deliver generator and discriminator, metrics.json, quality.md and the figures; returns the table.
@@ -188,7 +193,7 @@ class AcganTask:
             with written_aside(folder / path) as aside:
                 network.save(aside)
         makers = Makers(*networks, self.standard, self.training)
-        self.draw(folder / "figure10.png", makers)
+        self.draw(folder / "figure10.png", makers, self.epochs)
         real = [self.indices[self.labels[self.indices] == k][0] for k in (0, 1)]
         self._write_maps(folder / "figure9.png", self.prepared.read(real).astype(np.float32), "real")
         judged = [(label, right) for _, label, right in makers.judged(self.training.samples, self.training.seed)]

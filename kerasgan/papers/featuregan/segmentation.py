@@ -9,12 +9,13 @@ values, 0.74 and 0.79, without the names of their rows.
 
 Deviations: the published weights (u-net-brain-tumor, trained on BraTS) cannot be shipped, so without a file of weights
 training begins from random numbers; intensities are scaled to their percentiles per volume before the z-score, which
-takes the training samples alone ("all the samples" would include those that are tested on); for the augmentation see
-`kerasgan.data.warping.augment`.
+takes the training samples alone, not "all the samples" (3.5), which would include those that are tested on
+(unet.standardised_by=all); for the augmentation see `kerasgan.data.warping.augment`.
 """
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,7 +46,8 @@ from kerasgan.report.tables import markdown
 
 NETWORK, STANDARD = "unet.keras", "standard.json"  # what a run leaves: the network, the z-score of its input
 LOSSES = {"soft_dice": losses.soft_dice, "squared_soft_dice": losses.squared_soft_dice}
-MEASURES = ("loss", "dice", "iou")
+NAMES = {"soft_dice": "soft Dice", "squared_soft_dice": "squared soft Dice"}
+MEASURES = ("loss", "dice", "iou")  # the loss is that of the training, in validation always eq. (3)'s
 SAMPLES = 4
 BLIND = (
     "The network predicts no tumour in any held-out slice, where soft Dice has no slope to learn from: begin a new run "
@@ -59,11 +61,6 @@ class UnetTask:
 
     name: ClassVar = ""
     monitor: ClassVar = "validation_iou"
-    panels: ClassVar = {
-        "soft Dice loss": ["loss", "validation_loss"],
-        "hard Dice": ["dice", "validation_dice"],
-        "intersection over union": ["iou", "validation_iou"],
-    }
     pictures: ClassVar = {"Held-out slices: true and predicted tumour": "figure7.png"}
 
     @staticmethod
@@ -103,10 +100,23 @@ class UnetTask:
     def epochs(self) -> int:
         return self.training.epochs
 
+    @property
+    def panels(self) -> dict[str, list[str]]:
+        """Of the curves in the report."""
+        own, other = NAMES[self.training.loss], NAMES["soft_dice"]
+        return {
+            f"{own} loss" + (f", of validation {other}" if own != other else ""): ["loss", "validation_loss"],
+            "hard Dice": ["dice", "validation_dice"],
+            "intersection over union": ["iou", "validation_iou"],
+        }
+
     @cached_property
     def standard(self) -> Standard:
-        """Of the training slices (3.5: of all samples, which would include those that are tested on)."""
-        return self.learnt.measured()
+        """Of the slices that `unet.standardised_by` names."""
+        if self.training.standardised_by == "train":
+            return self.learnt.measured()
+        every = [visit for own in (self.learnt, self.validation, self.held_out) for visit in own.visits]
+        return replace(self.learnt, visits=list({visit.name: visit for visit in every}.values())).measured()
 
     def describe(self) -> str:
         """Patients and slices, for the user."""
@@ -114,7 +124,7 @@ class UnetTask:
         return (
             f"{self.prepared.manifest.origin}: {len(self.learnt.visits)} visits, {self.count} {names} slices to learn; "
             f"{len(self.held_out.visits)} visits, {self.held_out.count} slices held out; "
-            f"weights to begin with: {self.training.weights}"
+            f"weights to begin with: {first_weights(self.training)}"
         )
 
     def network(self) -> keras.Model:
@@ -128,7 +138,7 @@ class UnetTask:
         network = self.network()
         if self.training.weights != "random":
             self._load_weights(network)
-        self.model = SupervisedModel(network, objective(self.training.loss), MEASURES)
+        self.model = SupervisedModel(network, objective(self.training.loss, self.training.smooth), MEASURES)
         self.model.compile({"network": keras.optimizers.Adam(self.training.learning_rate)}, self.training.jit)
         return self.model
 
@@ -166,11 +176,11 @@ class UnetTask:
         """Validation, sample pictures, history.csv and the progress bar, in this order."""
         own = self.training
         columns = [*MEASURES, *(f"validation_{name}" for name in MEASURES)]
-        predict = predictor(self.model.network)
+        predict = predictor(self.model.network, own.smooth)
         shown = {"loss": "loss", "dice": "Dice", "validation_dice": "held out"}
         return [
             Every(own.validate_every, own.epochs, lambda epoch: self.validate(predict)),
-            Every(own.sample_every, own.epochs, lambda epoch: self.draw(self._sample(folder, epoch), predict)),
+            Every(own.sample_every, own.epochs, lambda epoch: self.draw(self._sample(folder, epoch), predict, epoch)),
             History(folder / "history.csv", columns),
             *([] if quiet else [Progress(own.epochs, self.steps_per_epoch(replicas), shown)]),
         ]
@@ -195,7 +205,7 @@ class UnetTask:
     def _sample(self, folder: Path, epoch: int) -> Path:
         return folder / "samples" / f"epoch_{epoch:04d}.png"
 
-    def draw(self, path: Path, predict) -> None:
+    def draw(self, path: Path, predict, epochs: int) -> None:
         """Held-out slices with the largest tumours of as many patients, as in Figure 7."""
         rows = []
         for visit in self.held_out.visits[:: max(1, len(self.held_out.visits) // SAMPLES)][:SAMPLES]:
@@ -206,17 +216,19 @@ class UnetTask:
             rows.append(
                 SegmentedSlice(f"slice {visit.slices[place][1]}", 2 * image[0, ..., 0] - 1, mask[0], probability[0])
             )
-        segmentation_grid(path, rows, f"{self.prepared.manifest.origin}, held out")
+        shown, steps = DISPLAY[self.held_out.modalities[0]], epochs * self.steps_per_epoch()
+        trained = f"U-Net after {steps} steps of {self.training.batch_size} slices"
+        segmentation_grid(path, rows, f"{trained}; {self.prepared.manifest.origin}, {shown} of held-out patients")
 
     def finish(self, folder: Path) -> str:
         """Deliver unet.keras, standard.json, metrics.json, quality.md and figure7.png; returns the table."""
-        network = self.network()
-        checkpoint.restore_network(network, folder / "checkpoints" / f"{self.training.keep}.npz", "network/0")
+        network, kept = self.network(), folder / "checkpoints" / f"{self.training.keep}.npz"
+        checkpoint.restore_network(network, kept, "network/0")
         with written_aside(folder / NETWORK) as aside:
             network.save(aside)
         write_text(folder / STANDARD, self.standard.model_dump_json())
-        predict = predictor(network)
-        self.draw(folder / "figure7.png", predict)
+        predict = predictor(network, self.training.smooth)
+        self.draw(folder / "figure7.png", predict, checkpoint.position_of(kept).epoch)
         held_out = self.measured(predict, self.held_out)
         history = read_history(folder / "history.csv")
         best = {
@@ -235,14 +247,26 @@ class UnetTask:
             "patients": {name: [float(each.mean()), float(each.std())] for name, each in patients.items()},
         }
         write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
-        table = quality_table(metrics, len(next(iter(patients.values()))))
+        table = quality_table(metrics, len(next(iter(patients.values()))), self.training)
         if not held_out["counts"][:, 1].any():
             table += f"\n\n{BLIND}"
         write_text(folder / "quality.md", f"Data: {self.prepared.manifest.origin}\n\n{table}\n")
         return table
 
 
-def quality_table(metrics: dict[str, Any], patients: int) -> str:
+def first_weights(settings: UnetSettings) -> str:
+    """The weights that a U-Net begins with: random, or the name of their file."""
+    return Path(settings.weights).name
+
+
+def best_epochs(best: dict[str, dict[str, float]], name: str, loss: str) -> list[str]:
+    """A measure at its best epoch of training and at that of validation, where `loss` was trained with."""
+    training, validation = (f"{best[subset][name]:.3f}" for subset in ("training", "held_out"))
+    other = name == "loss" and loss != "soft_dice"
+    return [f"{training} ({NAMES[loss]})" if other else training, validation]
+
+
+def quality_table(metrics: dict[str, Any], patients: int, settings: UnetSettings) -> str:
     """Table 2: the best epoch of each measure, and the network that is delivered."""
     names = {"loss": "soft Dice loss", "dice": "hard Dice", "iou": "IoU"}
     rows = []
@@ -251,7 +275,7 @@ def quality_table(metrics: dict[str, Any], patients: int) -> str:
         rows.append(
             [
                 shown,
-                *(f"{metrics['best'][subset][name]:.3f}" for subset in ("training", "held_out")),
+                *best_epochs(metrics["best"], name, settings.loss),
                 f"{metrics['delivered'][name]:.3f}",
                 f"{metrics['slices_with_tumour'][name]:.3f}",
                 f"{whole[0]:.3f} ({whole[1]:.3f})" if whole else "–",
@@ -261,12 +285,13 @@ def quality_table(metrics: dict[str, Any], patients: int) -> str:
     values = " and ".join(map(str, published.TABLE_2))
     return (
         f"{markdown(header, rows)}\n\nBest epochs of each measure, the delivered network on held-out slices, on those "
-        f"with tumour, and on the {patients} held-out patients as volumes. A slice without tumour counts 1 where none "
+        f"with tumour, and on the {patients} held-out patients as volumes; weights to begin with: "
+        f"{first_weights(settings)}. A slice without tumour counts 1 where none "
         f"is predicted, else 0. Mehra et al., Table 2: {values} survive in the text without the names of their rows."
     )
 
 
-def objective(loss: str):
+def objective(loss: str, smooth: float):
     """The loss, hard Dice and IoU of a batch, for a `SupervisedModel`."""
 
     def of(network, batch):
@@ -275,7 +300,7 @@ def objective(loss: str):
         common, union = (tf.reduce_sum(each, (1, 2, 3)) for each in (predicted * mask, tf.maximum(predicted, mask)))
         empty = tf.cast(union == 0, tf.float32)  # as in `metrics.overlap`, 0 / 0 is right
         return {
-            "loss": LOSSES[loss](probability, mask),
+            "loss": LOSSES[loss](probability, mask, smooth),
             "dice": tf.reduce_mean((2 * common + empty) / (common + union + empty)),
             "iou": tf.reduce_mean((common + empty) / (union + empty)),
         }
@@ -290,7 +315,7 @@ def augmentation(table: AugmentationSettings, size: int) -> Augmentation:
     return Augmentation(**table.model_dump() | scaled)
 
 
-def predictor(network: keras.Model):
+def predictor(network: keras.Model, smooth: float):
     """A function from z-scored images (n, size, size, c) and masks (n, size, size) to probability and soft Dice loss.
 
     Both float32, (n, size, size) and (n,), in one traced graph of any batch size.
@@ -299,7 +324,7 @@ def predictor(network: keras.Model):
 
     def run(image, mask):
         probability = network(image, training=False)
-        return probability[..., 0], losses.soft_dice_of_each(probability, mask[..., None])
+        return probability[..., 0], losses.soft_dice_of_each(probability, mask[..., None], smooth)
 
     # The concrete function: TensorFlow warns of many traced functions from one line, and each network needs its own.
     call = tf.function(run).get_concrete_function(

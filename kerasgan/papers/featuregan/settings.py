@@ -4,12 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from kerasgan.data.settings import Modality, PhantomSettings, SliceSettings, SplitSettings
-from kerasgan.gan.settings import Count, Decay, Rate, TrainingSettings
-from kerasgan.settings import Section
+from kerasgan.data.settings import Modality
+from kerasgan.gan.settings import TrainingSettings
+from kerasgan.papers import settings as papers
+from kerasgan.settings import Confidence, Count, Counts, Decay, Natural, Part, Rate, Section, Share, Weight
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Counts = Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)]
 Modalities = Annotated[tuple[Modality, ...], Strict(False)]
 Block = Literal[
     "encoder1", "encoder2", "encoder3", "encoder4", "encoder5", "decoder4", "decoder3", "decoder2", "decoder1"
@@ -18,28 +17,17 @@ POOLINGS = 4  # of the U-Net, each of which halves the image
 PRETRAINED = ("flair", "t1", "t1e", "t2")  # the channels of u-net-brain-tumor's published weights, in their order
 
 
-class StudySettings(Section):
+class StudySettings(papers.TwoClasses):
     """On whom: sections 3.4 and 3.5."""
 
     modalities: Modalities  # channels of the U-Net
-    partition: Count  # which of split.partitions
-    label: str  # the column that holds the class
-    negative: str  # its value for class 0
-    positive: str  # its value for class 1
     validate_on: Literal["test", "validation"]  # the patients on whom each epoch is measured
 
     @model_validator(mode="after")
     def _consistent(self) -> "StudySettings":
         if len(self.modalities) != 1 and self.modalities != PRETRAINED:
             raise ValueError(f"modalities must be one, or the four of the published weights: {', '.join(PRETRAINED)}")
-        if self.negative == self.positive:
-            raise ValueError("negative and positive must differ")
         return self
-
-    @property
-    def classes(self) -> tuple[str, str]:
-        """Values of the label column: class 0, class 1."""
-        return self.negative, self.positive
 
 
 class AugmentationSettings(Section):
@@ -47,12 +35,12 @@ class AugmentationSettings(Section):
 
     flip_horizontally: Share  # probability
     flip_vertically: Share  # probability
-    elastic_alpha: Annotated[float, Field(ge=0)]  # pixels
+    elastic_alpha: Weight  # pixels
     elastic_sigma: Rate  # pixels
     rotation: Annotated[float, Field(ge=0, le=180)]  # degrees, either direction
     shift: Share  # fraction of height and width, either direction
     shear: Share  # columns per row, either direction
-    zoom: Annotated[float, Field(ge=0, lt=1)]  # magnification 1 +- this
+    zoom: Part  # magnification 1 +- this
 
 
 class UnetSettings(TrainingSettings):
@@ -62,9 +50,11 @@ class UnetSettings(TrainingSettings):
     kernels: Literal["truncated_normal", "he_normal"]  # first numbers, where no weights are given
     weights: str  # "random", or a file: .npz of TensorLayer 1.x, .keras
     first_channels: Literal["keep", "mean", "repeat"]  # of weights for four channels in a network of one
+    standardised_by: Literal["train", "all"]  # the samples whose mean and deviation the z-score takes
     learning_rate: Rate
     epochs: Count
     loss: Literal["soft_dice", "squared_soft_dice"]
+    smooth: Rate  # epsilon of eq. (3), of either loss
     keep: Literal["latest", "best"]  # the epoch that is delivered; best by the IoU of `study.validate_on`
     validate_every: Count  # epochs
     sample_every: Count  # epochs
@@ -84,7 +74,7 @@ class AcganSettings(TrainingSettings):
 
     latent: Count  # numbers of noise
     slope: Share  # of LeakyReLU
-    dropout: Annotated[float, Field(ge=0, lt=1)]  # after the discriminator's hidden layers
+    dropout: Part  # after the discriminator's hidden layers
     momentum: Decay  # of batch normalisation
     epsilon: Rate  # of batch normalisation
     learning_rate: Rate
@@ -102,7 +92,7 @@ class FeatureClassifierSettings(TrainingSettings):
 
     filters: Annotated[tuple[Count, Count], Strict(False)]  # of the two blocks
     dense: Count  # numbers of the first dense layer
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Part
     momentum: Decay  # of batch normalisation
     learning_rate: Rate
     epochs: Count
@@ -121,9 +111,9 @@ class SweepSettings(Section):
 
     widths: Counts  # of the AC-GANs
     width: Count  # of the one whose features are added
-    counts: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Strict(False), Field(min_length=1)]  # of added features
+    counts: Annotated[tuple[Natural, ...], Strict(False), Field(min_length=1)]  # of added features
     repeats: Annotated[int, Field(ge=2)]  # trainings of the classifier per count, from seeds of their own
-    confidence: Annotated[float, Field(gt=0, lt=1)]
+    confidence: Confidence
 
     @model_validator(mode="after")
     def _consistent(self) -> "SweepSettings":
@@ -134,11 +124,9 @@ class SweepSettings(Section):
         return self
 
 
-class FeatureganSettings(Section):
+class FeatureganSettings(papers.PaperSettings):
     """All of configs/featuregan.yaml."""
 
-    data: SliceSettings
-    split: SplitSettings
     study: StudySettings
     unet: UnetSettings
     features: FeatureSettings
@@ -146,14 +134,11 @@ class FeatureganSettings(Section):
     feature_classifier: FeatureClassifierSettings
     linear: LinearSettings
     sweep: SweepSettings
-    phantom: PhantomSettings
 
     @model_validator(mode="after")
     def _fits_the_networks(self) -> "FeatureganSettings":
         if self.data.size % 2**POOLINGS:
             raise ValueError(f"data.size must be a multiple of {2**POOLINGS}: the U-Net halves images four times")
-        if self.study.partition > self.split.partitions:
-            raise ValueError(f"study.partition must be one of split.partitions: 1 to {self.split.partitions}")
         if self.study.validate_on == "validation" and not self.split.validation:
             raise ValueError("split.validation is 0, so study.validate_on must be test, or set a share")
         return self

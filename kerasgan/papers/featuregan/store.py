@@ -8,7 +8,6 @@ Mehra et al. ran out of memory at 120x120x128 for 5110 slices (section 4.1.4), 1
 finished shard is journalled, and a second run makes those that are missing.
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from pydantic import Strict
 
 from kerasgan.errors import UserError, nearest
+from kerasgan.files import sha256_of
 from kerasgan.papers.featuregan.standardisation import Moments, Standard
 from kerasgan.settings import Section, validate
 
@@ -109,7 +109,7 @@ class FeatureStore:
     @cached_property
     def hash(self) -> str:
         """Identifies the features: the hash of the manifest, which holds those of the shards."""
-        return hashlib.sha256((self.folder / "manifest.json").read_bytes()).hexdigest()
+        return sha256_of(self.folder / "manifest.json")
 
     def indices(self, subset: str | None = None, label: str | None = None) -> np.ndarray:
         """The slices, int64 and ascending, of a subset and of a class; names that no slice has are a UserError."""
@@ -140,12 +140,11 @@ class FeatureStore:
         """Read every shard and compare its hash; the first that differs is a UserError."""
         for shard in self.manifest.shards:
             path = shard_path(self.folder, shard.file)
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
-                    raise UserError(
-                        f"{path} is damaged: its content is not what was written; remove it and extract the features "
-                        f"again into {self.folder}, which makes only what is missing"
-                    )
+            if sha256_of(path) != shard.sha256:
+                raise UserError(
+                    f"{path} is damaged: its content is not what was written; remove it and extract the features "
+                    f"again into {self.folder}, which makes only what is missing"
+                )
 
 
 def open_features(folder: Path) -> FeatureStore:

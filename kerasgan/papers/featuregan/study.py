@@ -9,7 +9,7 @@ from scipy.stats import t as students_t
 
 from kerasgan.papers.featuregan import published
 from kerasgan.papers.featuregan.classification import OURS
-from kerasgan.papers.featuregan.segmentation import BLIND
+from kerasgan.papers.featuregan.segmentation import BLIND, best_epochs
 from kerasgan.papers.featuregan.settings import StudySettings
 from kerasgan.report.tables import Table
 
@@ -32,12 +32,11 @@ def interval(values: Sequence[float], confidence: float) -> tuple[float, float, 
     return mean, max(0.0, mean - half), min(1.0, mean + half)
 
 
-def unet_table(metrics: dict[str, Any]) -> Table:
-    """Table 2, whose values survive without the names of their rows."""
+def unet_table(metrics: dict[str, Any], loss: str) -> Table:
+    """Table 2, whose values survive without the names of their rows; `loss` was trained with."""
     names = {"loss": "soft Dice loss", "dice": "hard Dice", "iou": "IoU"}
-    best = metrics["best"]
     rows = [
-        [shown, f"{best['training'][name]:.3f}", f"{best['held_out'][name]:.3f}", f"{metrics['delivered'][name]:.3f}"]
+        [shown, *best_epochs(metrics["best"], name, loss), f"{metrics['delivered'][name]:.3f}"]
         for name, shown in names.items()
     ]
     dice, spread = metrics["patients"]["dice"]

@@ -6,6 +6,7 @@ from typing import Literal
 import keras
 
 from kerasgan.errors import UserError
+from kerasgan.networks import read_network
 from kerasgan.papers.featuregan.tensorlayer import from_keras, read_checkpoint, to_keras
 from kerasgan.papers.featuregan.unet import filters_of
 
@@ -25,13 +26,7 @@ def load_weights(network: keras.Model, path: Path, first_channels: Literal["keep
 def open_unet(path: Path) -> keras.Model:
     """The U-Net in a .keras file; anything else is a `UserError`."""
     expected = "expected a U-Net as `kerasgan train unet` and `kerasgan convert tensorlayer` write it (.keras, .npz)"
-    if not path.is_file():
-        raise UserError(f"there is no file {path}; {expected}")
-    try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # archive, JSON, HDF5 and Keras have each their own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path} cannot be read ({reason}); {expected}") from None
+    network = read_network(path, expected)
     if network.name != "unet":
         raise UserError(f"{path} holds another network, {network.name}; {expected}")
     return network

@@ -17,8 +17,10 @@ from kerasgan.gan.callbacks import History, Progress
 from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.supervised import SupervisedModel
 from kerasgan.gan.training import fit
+from kerasgan.networks import read_network
 from kerasgan.papers.pairwise.cases import training_visits
 from kerasgan.papers.pairwise.settings import AutoencoderSettings, PairwiseSettings
+from kerasgan.settings import read_json
 
 KERNEL = 3  # stated, III-E2
 # Assumed, as for the generators: from Glorot's numbers the images ended up black at 1e-3 and at 1e-4, and stayed so.
@@ -69,7 +71,7 @@ def train_autoencoder(
     path, own = folder / "encoder.keras", settings.autoencoder
     _forget_another(folder, settings, prepared, modalities)
     if path.is_file():
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return read_network(path, "remove the file, and it is trained anew")
     visits = training_visits(prepared, settings, modalities)
     count = pipeline.count_slices(visits)
     steps = pipeline.steps_per_epoch(count, own.batch_size, drop_remainder=False)
@@ -115,7 +117,7 @@ def _forget_another(folder: Path, settings: PairwiseSettings, prepared: Prepared
         "modalities": list(modalities),
     }
     note = folder / "made_from.json"
-    if note.is_file() and json.loads(note.read_text(encoding="utf-8")) == made_from:
+    if note.is_file() and read_json(note, "remove the file, and the encoder is trained anew") == made_from:
         return
     for name in ("encoder.keras", "checkpoints", "history.csv"):
         remove(folder / name)

@@ -8,10 +8,10 @@ Command:   kerasgan train classifier --stage1 enlarged/ --data prepared/
 Published: test accuracy 88.82 % (6.37), sensitivity 81.81 % (11.13), specificity 92.17 % (4.77) of 34 patients in five
 runs with fake patients, 85.88 % (3.22) without (Tables 2 and 3).
 
-Deviations: none known. What the paper leaves open is marked `assumed` in the YAML; beside it, stage 1 learns the
-synthetic images alone (II-D2: "augmented images" first, then "the real MRI data"), in case b the patients that were
-completed by synthetic images with them, and stage 2 and Bas-2 the patients whose images are all real, so that who lost
-one scan (24 of 99) leaves with the others.
+Deviations: the bilinear features H = F'^T F' (II-D1) are divided by the h w pixels of the map. What the paper leaves
+open is marked `assumed` in the YAML; beside it, stage 1 learns the synthetic images alone (II-D2: "augmented images"
+first, then "the real MRI data"), in case b the patients that were completed by synthetic images with them, and stage 2
+and Bas-2 the patients whose images are all real, so that who lost one scan (24 of 99) leaves with the others.
 """
 
 from collections.abc import Sequence

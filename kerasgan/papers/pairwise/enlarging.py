@@ -10,8 +10,6 @@ source patient's. With 99 patients and four modalities: 297 fake patients, 1782 
 same from the complete patients of S3, and S4, the modalities made that the other patients lack.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,10 +23,11 @@ from kerasgan.data import pipeline, records
 from kerasgan.data.prepare import Prepared, PreparedVisit
 from kerasgan.data.settings import SliceSettings
 from kerasgan.errors import UserError
+from kerasgan.files import sha256_of
 from kerasgan.papers.pairwise.cases import has, modalities_of, removed_scans
 from kerasgan.papers.pairwise.settings import PairwiseSettings
 from kerasgan.papers.pairwise.synthesis import source_for
-from kerasgan.settings import Section, validate
+from kerasgan.settings import Section, read_json, validate
 
 FORMAT = 1
 Translate = Callable[[np.ndarray], np.ndarray]
@@ -84,7 +83,7 @@ class Enlarged:
     @property
     def hash(self) -> str:
         """Identifies what was made: the hash of the manifest."""
-        return hashlib.sha256((self.folder / "manifest.json").read_bytes()).hexdigest()
+        return sha256_of(self.folder / "manifest.json")
 
     def describe(self) -> str:
         """One line: how many patients and slices per set."""
@@ -181,11 +180,8 @@ def open_enlarged(folder: Path) -> Enlarged:
     path = folder / "manifest.json"
     if not path.is_file():
         raise UserError(f"{folder} has no manifest.json; expected an enlarged set, made by `kerasgan enlarge`")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); make it again by `kerasgan enlarge`") from None
-    if not isinstance(content, dict) or content.get("kind") != "enlarged":
+    content = read_json(path, "make it again by `kerasgan enlarge`")
+    if content.get("kind") != "enlarged":
         raise UserError(f"{folder} is no enlarged set, expected one made by `kerasgan enlarge`")
     if content.get("format") != FORMAT:
         raise UserError(f"{path}: expected format {FORMAT}; make it again by `kerasgan enlarge`")

@@ -67,3 +67,11 @@ TABLE_6: Mapping[str, Mapping[str, Statistic]] = {
         "daef_tumour": (277.00, 8.18),
     },
 }
+
+# Table 7: other methods' patients with mutation and wild-type, and accuracy; only Liang's are the paper's patients.
+TABLE_7: Mapping[str, tuple[int, int, float]] = {
+    "Liang et al. 2018": (55, 112, 84.60),
+    "Yu et al. 2017": (76, 34, 80.00),
+    "Zhang et al. 2018": (70, 33, 80.00),
+    "Chang et al. 2018": (233, 263, 85.70),
+}

@@ -4,22 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from kerasgan.data.settings import Modality, PhantomSettings, SliceSettings, SplitSettings
-from kerasgan.gan.settings import Count, TrainingSettings
-from kerasgan.settings import Section
+from kerasgan.data.settings import Modality
+from kerasgan.gan.settings import TrainingSettings
+from kerasgan.papers import settings as papers
+from kerasgan.settings import Confidence, Count, Counts, Decay, Rate, Section, Seed, Share, Weight
 
 Sources = Annotated[tuple[Modality, ...], Strict(False), Field(min_length=1)]
-Counts = Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)]
-Rate = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0, le=1)]
 Shift = Annotated[float, Field(ge=0, le=0.5)]  # fraction of height and width
 LEVELS = 4  # of the GAN's networks, each of which halves the image
 
 
-class StudySettings(Section):
+class StudySettings(papers.StudySettings):
     """Which of the study's training sets (III-A2, Figure 6)."""
 
-    partition: Count  # which of split.partitions: one per run
     case: Literal["a", "b"]  # a: all scans of the training patients (S1); b: with scans removed (S3)
     removed: Annotated[float, Field(gt=0, le=0.25)]  # of the training patients, per modality, in case b
 
@@ -27,8 +24,8 @@ class StudySettings(Section):
 class LossSettings(Section):
     """Equations (3) and (4)."""
 
-    l1_weight: Annotated[float, Field(ge=0)]  # lambda_1
-    mask_background: Weight  # of a pixel outside the tumour; 1 inside
+    l1_weight: Weight  # lambda_1
+    mask_background: Share  # of a pixel outside the tumour; 1 inside
 
 
 class PairwiseTraining(TrainingSettings):
@@ -36,7 +33,7 @@ class PairwiseTraining(TrainingSettings):
 
     epochs: Count
     learning_rate: Rate
-    beta_1: Annotated[float, Field(ge=0, lt=1)]
+    beta_1: Decay
     flip: bool  # left-right, with probability 1/2
     shift: Shift
     keep: Literal["latest", "best"]  # which epoch's generators the run delivers
@@ -66,7 +63,7 @@ class StreamSettings(Section):
     filters: Counts  # of each stream's convolutions
     downsample_after: Annotated[tuple[Count, ...], Strict(False)]  # convolutions, counted from 1
     downsample: Literal["pool", "stride"]  # 2 x 2 maximum, or that convolution's stride
-    momentum: Annotated[float, Field(ge=0, lt=1)]  # of batch normalisation's running statistics
+    momentum: Decay  # of batch normalisation's running statistics
     signed_sqrt: bool  # of the bilinear features
     dense: Counts  # neurons of the hidden layers
 
@@ -98,7 +95,7 @@ class ClassifierSettings(TrainingSettings):
     label: str  # the column that holds the class
     positive: str  # its value for IDH1 mutation
     negative: str  # its value for IDH1 wild-type
-    mask_background: Weight  # factor of the image outside the tumour; 1 inside
+    mask_background: Share  # factor of the image outside the tumour; 1 inside
     positive_weight: Rate  # of the loss
     negative_weight: Rate
     flip: bool
@@ -134,15 +131,13 @@ class EvaluationSettings(Section):
 
     bootstrap: Count  # samples of patients
     permutations: Count  # of the paired test
-    confidence: Annotated[float, Field(gt=0, lt=1)]
-    seed: Annotated[int, Field(ge=0)]
+    confidence: Confidence
+    seed: Seed
 
 
-class PairwiseSettings(Section):
+class PairwiseSettings(papers.PaperSettings):
     """All of configs/pairwise.yaml."""
 
-    data: SliceSettings
-    split: SplitSettings
     study: StudySettings
     loss: LossSettings
     training: PairwiseTraining
@@ -150,12 +145,9 @@ class PairwiseSettings(Section):
     classifier: ClassifierSettings
     autoencoder: AutoencoderSettings
     evaluation: EvaluationSettings
-    phantom: PhantomSettings
 
     @model_validator(mode="after")
     def _fits_the_networks(self) -> "PairwiseSettings":
         if self.data.size % 2**LEVELS:
             raise ValueError(f"data.size must be a multiple of {2**LEVELS} for the networks of Figure 3")
-        if self.study.partition > self.split.partitions:
-            raise ValueError(f"study.partition must be one of split.partitions: 1 to {self.split.partitions}")
         return self

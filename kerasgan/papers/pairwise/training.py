@@ -199,10 +199,10 @@ class PairwiseTask:
         named = {f"{DISPLAY[m]} to {DISPLAY[n]}": metrics[direction] for direction, (m, n) in self.directions.items()}
         table = quality.quality_table(named, published.TABLE_6[mask], mask)
         write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n")
-        self._draw_figure_7(folder / "figure7.png", test)
+        self._draw_figure_7(folder / "figure7.png", test, checkpoint.position_of(kept).epoch)
         return table
 
-    def _draw_figure_7(self, path: Path, pairs: quality.Pairs) -> None:
+    def _draw_figure_7(self, path: Path, pairs: quality.Pairs, epochs: int) -> None:
         """Figure 7 for one pair: in each row a real slice (red box) and what was made from it."""
         chosen = np.linspace(0, len(pairs.m) - 1, min(SAMPLES, len(pairs.m))).round().astype(int)
         rows = []
@@ -212,4 +212,5 @@ class PairwiseTask:
                 (DISPLAY[source], {DISPLAY[source]: real[i], DISPLAY[target]: fakes[k]}) for k, i in enumerate(chosen)
             ]
         columns = [DISPLAY[name] for name in DISPLAY if name in self.pair]
-        figures.boxed_grid(path, rows, columns, f"{self.prepared.manifest.origin}, test: real in red")
+        title = f"{self.prepared.manifest.origin}, test: real in red, the other made from it after {epochs} epochs"
+        figures.boxed_grid(path, rows, columns, title)

@@ -13,7 +13,8 @@ Published: an SVM that learns from generated images finds 76.2 % of abnormal and
 DCGAN's 58.4 and 61.3 %, from real ones 88.3 and 88.5 % (Table 1).
 
 Deviations: the gradient penalty takes points between real and generated images (Gulrajani et al. 2017), where eq. (2)
-prints generated ones; the DCGAN of the comparison is one network per class. Beyond the steps, the batch, the rate of
-learning, the noise and the flip, the paper names no number of the network: they are those of Karras et al., marked
-`assumed` in the YAML.
+prints generated ones; all patches are learnt, where 4.1 draws an unknown number of images; the DCGAN of the comparison
+is one network per class. Beyond the steps, the batch, the rate of learning, the noise, the flip and the first 4x4
+pixels, the paper names no number of network and training: they are those of Karras et al., marked `assumed` in the
+YAML.
 """

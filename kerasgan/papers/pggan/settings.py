@@ -1,36 +1,21 @@
 """The settings of configs/pggan.yaml: types, units, ranges."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, Strict, model_validator
+from pydantic import model_validator
 
-from kerasgan.data.settings import Modality, PhantomSettings, SliceSettings, SplitSettings
-from kerasgan.gan.settings import Count, Decay, Rate, TrainingSettings
-from kerasgan.settings import Section
+from kerasgan.data.settings import Modality
+from kerasgan.gan.settings import TrainingSettings
+from kerasgan.papers import settings as papers
+from kerasgan.settings import Confidence, Count, Counts, Decay, Natural, Part, Rate, Section, Seed, Share, Weight
 
 START = 4  # pixels of the first stage (stated, 3.1)
-Counts = Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)]
 
 
-class StudySettings(Section):
+class StudySettings(papers.TwoClasses):
     """On whom, and what the two classes are: sections 3.1 and 4.1."""
 
     modality: Modality
-    partition: Count  # which of split.partitions
-    label: str  # the column that holds the class
-    negative: str  # its value for class 0
-    positive: str  # its value for class 1
-
-    @model_validator(mode="after")
-    def _distinct(self) -> "StudySettings":
-        if self.negative == self.positive:
-            raise ValueError("negative and positive must differ")
-        return self
-
-    @property
-    def classes(self) -> tuple[str, str]:
-        """Values of the label column: class 0, class 1."""
-        return self.negative, self.positive
 
 
 class NetworkSettings(Section):
@@ -40,7 +25,7 @@ class NetworkSettings(Section):
     base: Count  # of the channels, see `networks.Architecture.channels`
     maximum: Count  # of the channels
     scale: Rate  # of the channels
-    slope: Annotated[float, Field(ge=0, le=1)]  # of LeakyReLU
+    slope: Share  # of LeakyReLU
     class_from: int | None  # pixels from which on the networks take the class; null: never
 
 
@@ -53,12 +38,12 @@ class ProgressiveTraining(TrainingSettings):
     epsilon: Rate  # of Adam
     steps: Count  # of the generator, of all stages together
     steps_per_epoch: Count  # of the generator
-    fade: Annotated[float, Field(ge=0, lt=1)]  # share of a stage's steps in which it fades in
+    fade: Part  # share of a stage's steps in which it fades in
     critic_steps: Count  # for one of the generator
-    flip_every: Annotated[int, Field(ge=0)]  # at every which; 0 is never
+    flip_every: Natural  # at every which; 0 is never
     flip_by: Literal["step", "image"]  # what is counted: critic steps, or pairs of a real and a generated image
-    penalty_weight: Annotated[float, Field(ge=0)]  # lambda
-    drift: Annotated[float, Field(ge=0)]
+    penalty_weight: Weight  # lambda
+    drift: Weight
     average: Decay  # of the generator's running average, which is delivered; 0 is off
     validate_every: Count  # epochs
     sample_every: Count  # epochs
@@ -82,21 +67,18 @@ class GanTrainSettings(Section):
     encoder_epochs: Count  # of that
     penalty: Rate  # C of the support vector machine
     bootstrap: Count  # samples of patients
-    confidence: Annotated[float, Field(gt=0, lt=1)]
-    seed: Annotated[int, Field(ge=0)]
+    confidence: Confidence
+    seed: Seed
 
 
-class PgganSettings(Section):
+class PgganSettings(papers.PaperSettings):
     """All of configs/pggan.yaml."""
 
-    data: SliceSettings
-    split: SplitSettings
     study: StudySettings
     network: NetworkSettings
     pggan: ProgressiveTraining
     dcgan: DcganSettings
     gan_train: GanTrainSettings
-    phantom: PhantomSettings
 
     @model_validator(mode="after")
     def _consistent(self) -> "PgganSettings":
@@ -111,8 +93,6 @@ class PgganSettings(Section):
                 raise ValueError(f"{name}.steps must be a multiple of {name}.steps_per_epoch, {own.steps_per_epoch}")
         if self.pggan.steps // self.pggan.steps_per_epoch < len(self.resolutions):
             raise ValueError(f"pggan.steps must make an epoch for each of {len(self.resolutions)} resolutions at least")
-        if self.study.partition > self.split.partitions:
-            raise ValueError(f"study.partition must be one of split.partitions: 1 to {self.split.partitions}")
         return self
 
     @property

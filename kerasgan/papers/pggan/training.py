@@ -25,12 +25,14 @@ from kerasgan.papers.pggan.layers import group_of
 from kerasgan.papers.pggan.networks import Architecture, critic, generator, settled
 from kerasgan.papers.pggan.progressive import LOSSES, ProgressiveGAN
 from kerasgan.papers.pggan.settings import PgganSettings, ProgressiveTraining
-from kerasgan.report.mosaics import write_animation, write_mosaic
+from kerasgan.report.figures import GREY
+from kerasgan.report.mosaics import image_sheet, write_animation, write_mosaic
 from kerasgan.report.tables import markdown
 
 STAGES = Path("stages")  # of a run: a generator per resolution
 SHOWN, COLUMNS = 32, 8  # images of fixed noise in a sample picture, half of them of each class
 STRIP = 4  # noise vectors of each class in the picture of growth
+FRAME = 4  # x 4 images of the animation
 COMPARED = 500  # images, at most
 LEAST_SWD = 16  # pixels
 
@@ -42,13 +44,13 @@ class PgganTask:
         "losses": ["generator_loss", "critic_loss"],
         "Wasserstein estimate": ["wasserstein"],
         "gradient penalty": ["gradient_penalty"],
-        "fade": ["alpha"],
+        "weight of the larger image while it fades in": ["alpha"],
         **thumbnails.PANELS,
     }
     pictures: ClassVar = {
         "Synthetic (left) and real images, class by class": "figure3.png",
         "The same noise at each resolution": "growth.png",
-        "Training": "training.gif",
+        "Samples during training": "training.gif",
     }
 
     @staticmethod
@@ -129,12 +131,10 @@ class PgganTask:
         study = self.settings.study
         patients = {visit.patient: class_of(visit, study, "study") for visit in self.visits}
         each = [
-            f"{sum(own == label for own in patients.values())} {name} / {int((self.labels == label).sum())}"
+            f"{sum(own == label for own in patients.values())} {name} ({int((self.labels == label).sum())} images)"
             for label, name in enumerate(study.classes)
         ]
-        return (
-            f"{self.prepared.manifest.origin}: {DISPLAY[study.modality]} of {' and '.join(each)} of training patients"
-        )
+        return f"{self.prepared.manifest.origin}: {DISPLAY[study.modality]} of training patients, {' and '.join(each)}"
 
     # ---- what generators make ----
 
@@ -146,6 +146,22 @@ class PgganTask:
     def made(self, sample, resolution: int, noise: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Images (n, r, r) of a stage's sampler."""
         return sample(noise, labels) if self.architecture.conditional(resolution) else sample(noise)
+
+    @property
+    def told(self) -> str:
+        """Which generators are told a class, in words."""
+        pixels = self.settings.network.class_from
+        return "no class is told" if pixels is None else f"classes are told from {pixels}x{pixels} pixels on"
+
+    @property
+    def halves(self) -> str:
+        """What `shown` is, in words."""
+        upper, lower = self.settings.study.classes
+        return f"the same noise in every picture, in the upper half as {upper}, in the lower as {lower}; {self.told}"
+
+    def trained(self, steps: int) -> str:
+        """What a picture shows: which model after how many steps on which data."""
+        return f"PGGAN after {steps} generator steps of {self.training.batch_size} images; {self.describe()}"
 
     def enlarged(self, images: np.ndarray) -> np.ndarray:
         """Images of any stage as large as the last one's, pixel by pixel."""
@@ -169,10 +185,14 @@ class PgganTask:
             growth.append(self.enlarged(self.made(sample, stage.resolution, noise, labels)))
         with written_aside(folder / "generators" / "generator.keras") as aside:
             network.save(aside)
-        write_mosaic(folder / "growth.png", np.concatenate(list(zip(*growth, strict=True))), len(growth))
-        self._draw_classes(folder / "figure3.png", sample)
-        side = self.settings.data.size * COLUMNS // 2
-        write_animation(folder / "training.gif", sorted((folder / "samples").glob("epoch_*.png")), (side, side))
+        trained = self.trained(self.training.steps)
+        resolutions = [f"{stage.resolution}x{stage.resolution}" for stage in self.stages]
+        title = f"{trained}; in each row the same noise at the end of each resolution's stage; {self.told}"
+        image_sheet(folder / "growth.png", np.stack(growth, axis=1), self.settings.study.classes, resolutions, title)
+        self._draw_classes(folder / "figure3.png", sample, trained)
+        frames = sorted((folder / "samples").glob("epoch_*.png"))
+        caption = f"{trained}; {self.halves}; {GREY}"
+        write_animation(folder / "training.gif", frames, self.settings.data.size, FRAME, caption)
         measures = self.stages[-1].measures(sample)
         distances = self._distances(sample)
         origin = self.describe()
@@ -188,11 +208,12 @@ class PgganTask:
         write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n\n{note}\n")
         return table
 
-    def _draw_classes(self, path: Path, sample) -> None:
+    def _draw_classes(self, path: Path, sample, trained: str) -> None:
         """Each class in lines of its own: synthetic images left, real ones of test patients right."""
         noise, labels = self.shown(SHOWN)
         fakes = self.made(sample, self.settings.data.size, noise, labels)
-        half, lines, study, tested = COLUMNS // 2, [], self.settings.study, self._visits("test")
+        rows, study, tested = {}, self.settings.study, self._visits("test")
+        shape = (-1, COLUMNS // 2, *fakes.shape[1:])
         for label, name in enumerate(study.classes):
             visits = [visit for visit in tested if visit.labels.get(study.label) == name]
             if not visits:  # of a network that is told no class
@@ -201,10 +222,11 @@ class PgganTask:
             count = min(len(fake), pipeline.count_slices(visits))
             source = {study.modality: visits}
             real = imagesets.drawn_of_visits(self.prepared, source, None, count, self.training.seed).images
-            real = np.resize(real, fake.shape)  # repeats, should there be fewer
-            for start in range(0, len(fake), half):
-                lines += [fake[start : start + half], real[start : start + half]]
-        write_mosaic(path, np.concatenate(lines), COLUMNS)
+            repeated = f", the {count} real ones repeated" if count < len(fake) else ""
+            sides = [images.reshape(shape) for images in (fake, np.resize(real, fake.shape))]
+            rows[f"{name}{repeated}"] = np.concatenate(sides, axis=1)
+        columns = ["synthetic", "real, of test patients"]
+        image_sheet(path, np.concatenate(list(rows.values())), list(rows), columns, f"{trained}; {self.told}")
 
     def _distances(self, sample) -> dict[str, float]:
         """Sliced Wasserstein distances to test patients' images by pyramid level, and those of training images."""
@@ -332,8 +354,10 @@ class GrowthStage:
     def draw_samples(self, folder: Path, sample, epoch: int) -> None:
         """samples/epoch_NNNN.png: images of the same noise at every epoch, each class in lines of its own."""
         images = self.task.made(sample, self.resolution, *self.task.shown(SHOWN))
-        path = folder / "samples" / f"epoch_{self.earlier + epoch:04d}.png"
-        write_mosaic(path, self.task.enlarged(images), COLUMNS)
+        epochs = self.earlier + epoch
+        trained = self.task.trained(epochs * self.steps_per_epoch())
+        caption = f"{trained}; of {self.resolution}x{self.resolution} pixels; {self.task.halves}; {GREY}"
+        write_mosaic(folder / "samples" / f"epoch_{epochs:04d}.png", self.task.enlarged(images), COLUMNS, caption)
 
     def delivered(self, checkpoints: Path) -> keras.Model:
         """The generator at the end of the stage: its running average, without what it fades from."""

@@ -15,10 +15,18 @@ from kerasgan.papers.aggrgan import style as style_transfer
 from kerasgan.papers.aggrgan import vgg19 as vgg_module
 from kerasgan.papers.aggrgan import winograd
 from kerasgan.papers.aggrgan.lbfgs import Minimiser
-from kerasgan.papers.aggrgan.style import CONTENT_LAYER, STYLE_LAYERS, LossWeights, Objective, features, transfer
+from kerasgan.papers.aggrgan.style import LossWeights, Objective, features, transfer
 from kerasgan.papers.aggrgan.vgg19 import Vgg19, load_vgg19, vgg19
 
-PUBLISHED = LossWeights(content=5, style=100, variation=0.001)
+STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
+CONTENT_LAYER = "block4_conv2"
+
+
+def weighted(content, style, variation):
+    return LossWeights(content, style, variation, STYLE_LAYERS, CONTENT_LAYER)
+
+
+PUBLISHED = weighted(5, 100, 0.001)
 SIZE = 16
 
 
@@ -81,7 +89,7 @@ def fixed(network, content, style, weights):
 
 
 def test_the_total_is_the_weighted_sum_over_the_layers():
-    network = features(small_network())
+    network = features(small_network(), PUBLISHED)
     content, style, image = (style_transfer.grey_levels(images(2, seed)) for seed in range(3))
     maps, of_content, of_style = (
         network(tf.constant(grey)[..., None] - tf.constant(style_transfer.BGR_MEANS, tf.float64))
@@ -96,9 +104,23 @@ def test_the_total_is_the_weighted_sum_over_the_layers():
     np.testing.assert_allclose(found, expected)
 
 
-@pytest.mark.parametrize("weights", [PUBLISHED, LossWeights(1, 0, 0), LossWeights(0, 1, 0), LossWeights(0, 0, 1)])
+def test_other_layers_are_looked_at():
+    weights = LossWeights(5, 100, 0, ("block1_conv1", "block4_conv2"), "block2_conv1")
+    network = features(small_network(), weights)
+    content, style, image = (style_transfer.grey_levels(images(2, seed)) for seed in range(3))
+    assert set(network(tf.zeros((1, SIZE, SIZE, 3)))) == {"block1_conv1", "block2_conv1", "block4_conv2"}
+    objective = Objective(network, weights)
+    maps, of_content, of_style = (objective._maps(grey) for grey in (image, content, style))
+    expected = 5 * style_transfer.content_loss(of_content["block2_conv1"], maps["block2_conv1"])
+    for name in ("block1_conv1", "block4_conv2"):
+        expected += 100 / 2 * style_transfer.style_loss(style_transfer.gram(of_style[name]), maps[name])
+    found = objective.losses(tf.constant(image), objective.targets(content, style))
+    np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("weights", [PUBLISHED, weighted(1, 0, 0), weighted(0, 1, 0), weighted(0, 0, 1)])
 def test_gradient_equals_finite_differences(weights):
-    network = features(small_network())
+    network = features(small_network(), PUBLISHED)
     content, style, image = (style_transfer.grey_levels(images(2, seed)) for seed in range(3))
     objective = fixed(network, content, style, weights)
     flat, step = image.reshape(2, -1), 1e-3
@@ -110,7 +132,9 @@ def test_gradient_equals_finite_differences(weights):
 
 def test_nothing_to_do_is_a_loss_of_zero():
     image = images(1)
-    objective = fixed(features(small_network()), *[style_transfer.grey_levels(image)] * 2, LossWeights(5, 100, 0))
+    objective = fixed(
+        features(small_network(), PUBLISHED), *[style_transfer.grey_levels(image)] * 2, weighted(5, 100, 0)
+    )
     loss, gradient = objective(tf.constant(style_transfer.grey_levels(image).reshape(1, -1)))
     assert loss.numpy()[0] == 0 and not gradient.numpy().any()
 
@@ -187,7 +211,7 @@ def test_values_that_are_not_finite_are_stepped_back_from():
 
 
 def test_final_loss_of_style_transfer_equals_scipys():
-    network = features(small_network())
+    network = features(small_network(), PUBLISHED)
     content, style = (style_transfer.grey_levels(images(2, seed)) for seed in range(2))
     _, values = Minimiser(fixed(network, content, style, PUBLISHED))(content.reshape(2, -1), 60)
     for k in range(2):
@@ -238,7 +262,7 @@ def test_same_arguments_give_the_same_bytes(small_vgg):
 
 def test_the_curve_starts_at_the_content_image(small_vgg):
     content, style = images(2), images(2, 1)
-    result = transfer(content, style, small_vgg, LossWeights(5, 0, 0.001), iterations=0, batch_size=2)
+    result = transfer(content, style, small_vgg, weighted(5, 0, 0.001), iterations=0, batch_size=2)
     np.testing.assert_allclose(result.images, content, atol=1e-6)
     expected = 0.001 * style_transfer.total_variation(tf.constant(style_transfer.grey_levels(content)))
     np.testing.assert_allclose(result.losses[0], expected, rtol=1e-5)
@@ -246,9 +270,9 @@ def test_the_curve_starts_at_the_content_image(small_vgg):
 
 def test_variation_alone_smooths_and_content_alone_stays(small_vgg):
     content, style = images(1), images(1, 1)
-    smooth = transfer(content, style, small_vgg, LossWeights(0, 0, 1), iterations=30, batch_size=1)
+    smooth = transfer(content, style, small_vgg, weighted(0, 0, 1), iterations=30, batch_size=1)
     assert smooth.images.std() < 0.1 * content.std()
-    same = transfer(content, style, small_vgg, LossWeights(5, 0, 0), iterations=3, batch_size=1)
+    same = transfer(content, style, small_vgg, weighted(5, 0, 0), iterations=3, batch_size=1)
     np.testing.assert_allclose(same.images, content, atol=1e-6)
 
 
@@ -318,7 +342,7 @@ def test_only_wide_plain_convolutions_are_replaced(wide):
 def test_features_are_the_maps_of_the_network_itself():
     network = load_vgg19("random", seed=1).network
     image = tf.constant(np.random.default_rng(0).uniform(-100, 100, (4, 32, 32, 3)), tf.float32)
-    found = features(network)(image)
+    found = features(network, PUBLISHED)(image)
     assert list(found) == [*STYLE_LAYERS, CONTENT_LAYER]
     expected = Model(network.input, {name: network.get_layer(name).output for name in found})(image)
     for name in found:

@@ -1,5 +1,6 @@
 """Runs of DCGAN and WGAN on the tiny cohort."""
 
+import html
 import json
 
 import keras
@@ -12,9 +13,11 @@ from kerasgan import experiment
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.training import TASKS
+from kerasgan.gan import sampling
 from kerasgan.gan.checkpoint import Position
-from kerasgan.papers import settings_of
+from kerasgan.papers import latent, settings_of
 from kerasgan.papers.brainmr import published
+from kerasgan.report.mosaics import caption_of
 from kerasgan.report.page import read_history
 
 
@@ -27,14 +30,6 @@ def make(sagittal_folder, brainmr_overrides):
         )
 
     return task
-
-
-def test_slices_are_the_papers():
-    """#80 to #149 of 240: 70 slices."""
-    data = settings_of("dcgan").data
-    first, last = (round(fraction * 239) for fraction in data.slice_range)
-    assert (first, last) == (80, 149)
-    assert data.views == ("sagittal",) and data.size == 128
 
 
 def test_published_counts_add_up():
@@ -105,7 +100,6 @@ def test_wgans_critic_is_clipped_after_each_step_and_dcgans_is_not(make, tmp_pat
         gan.critic_step(next(iter(task.batches(Position())))[:4])
         largest = max(float(np.abs(variable.numpy()).max()) for variable in gan.trainable_of("critic"))
         assert (largest <= 0.01 + 1e-9) is clipped
-    assert isinstance(make("wgan").build().optimizers["critic"], keras.optimizers.RMSprop)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +125,36 @@ def test_what_a_run_leaves(noise_run):
         assert animation.n_frames == 3
     for name in ("figure.png", "interpolation.png", "samples/epoch_0003.png", "report.html"):
         assert (noise_run / name).is_file()
+    caption = caption_of(noise_run / "samples" / "epoch_0003.png")
+    assert "generator steps of" in caption and metrics["data"] in caption
+    assert caption_of(noise_run / "training.gif").endswith("3 frames, from epoch 0001 to epoch 0003")
+    assert html.escape(caption) in (noise_run / "report.html").read_text()
+
+
+def test_pictures_name_what_they_show(make, tmp_path, monkeypatch):
+    sheets = {}
+    monkeypatch.setattr(latent, "image_sheet", lambda path, *given: sheets.update({path.name: given}))
+    task = make("wgan", "t1", 16, "wgan.epochs=2", "wgan.steps_per_epoch=3", "wgan.batch_size=4")
+
+    def sample(noise):  # each image even, of the first number of its noise
+        return np.tile(noise[:, :1, None], (1, 16, 16))
+
+    task.draw_samples(tmp_path, sample, 1)
+    task._draw(tmp_path, sample)
+    trained = f"wgan of t1 at 16x16 after 6 generator steps of 4 images; {task.describe()}"
+    images, rows, columns, title = sheets["figure.png"]
+    assert images.shape == (8, 8, 16, 16) and (rows, title) == ([""], trained)
+    assert columns == ["synthetic", "real: held-out images"]
+    assert (np.ptp(images[:, :4], axis=(2, 3)) == 0).all() and np.ptp(images[:, 4:], axis=(2, 3)).all()
+    own = {image.tobytes() for image in task.real.images}
+    assert all(image.tobytes() in own for image in images[:, 4:].reshape(-1, 16, 16))
+    images, rows, columns, title = sheets["interpolation.png"]
+    assert images.shape == (4, 8, 16, 16) and title.startswith(f"{trained}; ")
+    assert rows == ["pair 1", "pair 2", "pair 3", "pair 4"] and (columns[0], columns[-1]) == ("0/7", "7/7")
+    ends = sampling.noise(8, task.latent, task.training.seed)[:, 0].reshape(4, 2)
+    np.testing.assert_allclose(images[:, [0, -1], 0, 0], ends, atol=1e-5)
+    caption = caption_of(tmp_path / "samples" / "epoch_0001.png")
+    assert caption.startswith("wgan of t1 at 16x16 after 3 generator steps of 4 images; ")
 
 
 def test_the_averaged_generator_is_delivered(sagittal_folder, brainmr_overrides, tmp_path, noise_run):

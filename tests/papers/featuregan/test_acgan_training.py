@@ -11,6 +11,7 @@ from kerasgan.errors import UserError
 from kerasgan.experiment.features import makers_of
 from kerasgan.experiment.runs import open_run
 from kerasgan.gan.checkpoint import Position
+from kerasgan.papers.featuregan import generation
 from kerasgan.papers.featuregan.generation import (
     BATCH,
     CRITIC,
@@ -100,6 +101,17 @@ def test_a_run_folder_holds_what_is_needed(acgan_run):
     assert {str(GENERATOR), str(CRITIC)} <= found
     assert {"figure9.png", "figure10.png", "samples/epoch_0045.png", "report.html", "quality.md"} <= found
     assert "Mehra et al. (of 4800)" in (acgan_run / "quality.md").read_text()
+
+
+def test_pictures_of_maps_name_class_width_and_steps(task, makers, tmp_path, monkeypatch):
+    shown = {}
+    monkeypatch.setattr(generation, "feature_maps", lambda path, *given: shown.update({path.name: given}))
+    task.draw(tmp_path / "a.png", makers, 3)
+    maps, title = shown["a.png"]
+    assert list(maps) == ["synthetic LGG", "synthetic HGG"] and len(maps["synthetic HGG"]) == SHAPE[-1]
+    steps = f"{3 * task.steps_per_epoch()} steps of {task.training.batch_size} features"
+    assert title.startswith(f"The first {SHAPE[-1]} maps of a feature of each class; ")
+    assert title.endswith(f"; AC-GAN of width {task.width} after {steps}")
 
 
 def test_published_accuracy_stands_beside_that_of_its_width():

@@ -66,7 +66,17 @@ def test_it_learns_features_that_can_be_told_apart(run):
     history = read_history(run / "history.csv")
     assert history["loss"][-1] < history["loss"][0]
     assert history["test_total"][-1] == pytest.approx(metrics["network"]["total"])
-    assert history["test_class1"][-1] == pytest.approx(metrics["network"]["class1"])
+    assert history["test_HGG"][-1] == pytest.approx(metrics["network"]["class1"])
+    assert history["test_LGG"][-1] == pytest.approx(metrics["network"]["class0"])
+
+
+def test_curves_name_the_classes(make):
+    assert make().panels["accuracy per class"] == ["test_LGG", "test_HGG"]
+    swapped = make("study.negative=HGG", "study.positive=LGG")
+    assert swapped.panels["accuracy per class"] == ["test_HGG", "test_LGG"]
+    truth = swapped.truth
+    found = swapped.validate(lambda: np.ones(len(truth)))
+    assert found == {"test_LGG": 1, "test_HGG": 0, "test_total": truth.mean(), "test_balanced": 0.5}
 
 
 def test_predictions_are_those_of_the_delivered_network_on_real_held_out_slices(run, separable):

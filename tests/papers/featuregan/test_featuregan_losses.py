@@ -1,11 +1,15 @@
 """Soft Dice losses against values by hand."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasgan.papers.featuregan.losses import soft_dice, squared_soft_dice
+from kerasgan.papers.featuregan import losses
 
+soft_dice = partial(losses.soft_dice, smooth=1e-5)
+squared_soft_dice = partial(losses.squared_soft_dice, smooth=1e-5)
 BOTH = [soft_dice, squared_soft_dice]
 
 
@@ -18,6 +22,8 @@ def test_soft_dice_by_hand():
     # TP = 0.5 + 1 = 1.5, TP + FP = 0.5 + 1 + 0.25 = 1.75, TP + FN = 2: 1 - 3.00001 / 3.75001
     loss = soft_dice(images([0.5, 1, 0.25, 0]), images([1, 1, 0, 0]))
     assert float(loss) == pytest.approx(1 - 3.00001 / 3.75001, abs=1e-7)
+    loss = losses.soft_dice(images([0.5, 1, 0.25, 0]), images([1, 1, 0, 0]), 1.0)
+    assert float(loss) == pytest.approx(1 - 4 / 4.75, abs=1e-7)
 
 
 def test_squared_soft_dice_by_hand():

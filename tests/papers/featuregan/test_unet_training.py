@@ -17,8 +17,15 @@ from kerasgan.gan import checkpoint
 from kerasgan.gan.checkpoint import Position
 from kerasgan.metrics.overlap import hard_dice, iou
 from kerasgan.papers import settings_of
-from kerasgan.papers.featuregan import losses
-from kerasgan.papers.featuregan.segmentation import UnetTask, augmentation, by_patient, objective, predictor
+from kerasgan.papers.featuregan import losses, segmentation, study
+from kerasgan.papers.featuregan.segmentation import (
+    UnetTask,
+    augmentation,
+    by_patient,
+    objective,
+    predictor,
+    quality_table,
+)
 from kerasgan.papers.featuregan.standardisation import Standard
 from kerasgan.papers.featuregan.tensorlayer import from_keras, layer_shapes, write_checkpoint
 from kerasgan.papers.featuregan.unet import unet
@@ -84,6 +91,13 @@ def test_z_score_is_of_the_training_slices_alone(task, prepared, settings, tmp_p
     other = UnetTask(settings(), changed, {})
     assert next(other.held_out.batches())[0].min() == 1, "held-out slices have changed"
     assert other.standard == task.standard
+
+
+def test_z_score_of_all_samples(settings, prepared):
+    task = UnetTask(settings("unet.standardised_by=all"), prepared, {})
+    images = np.concatenate([stored(prepared, subset)[0] for subset in ("train", "test")])
+    assert task.standard.mean == pytest.approx([images.mean(dtype=float)], rel=1e-5)
+    assert task.standard.deviation == pytest.approx([images.std(dtype=float)], rel=1e-5)
 
 
 def test_channels_are_the_modalities_in_their_order(settings, prepared):
@@ -163,10 +177,10 @@ def masks_and_probabilities():
 def test_the_graphs_measures_are_those_of_the_metrics(loss):
     mask, probability = masks_and_probabilities()
     network = lambda image, training: tf.constant(probability[..., None])  # noqa: E731
-    found = objective(loss)(network, {"image": None, "mask": tf.constant(mask[..., None])})
+    found = objective(loss, 1e-3)(network, {"image": None, "mask": tf.constant(mask[..., None])})
     assert float(found["dice"]) == pytest.approx(hard_dice(probability, mask).mean(), rel=1e-6)
     assert float(found["iou"]) == pytest.approx(iou(probability, mask).mean(), rel=1e-6)
-    expected = getattr(losses, loss)(tf.constant(probability[..., None]), tf.constant(mask[..., None]))
+    expected = getattr(losses, loss)(tf.constant(probability[..., None]), tf.constant(mask[..., None]), 1e-3)
     assert float(found["loss"]) == pytest.approx(float(expected), rel=1e-6)
     sets = hard_dice(probability, mask)
     assert (sets[0], sets[1], sets[2], sets[3]) == (1, 0, 0, 1)
@@ -175,7 +189,7 @@ def test_the_graphs_measures_are_those_of_the_metrics(loss):
 def test_the_soft_dice_loss_of_each_slice():
     mask, probability = masks_and_probabilities()
     image = keras.Input((8, 8, 1))
-    predict = predictor(keras.Model(image, keras.layers.Activation("linear")(image)))
+    predict = predictor(keras.Model(image, keras.layers.Activation("linear")(image)), 1e-5)
     shown, loss = predict(probability[..., None], mask > 0)
     np.testing.assert_array_equal(shown, probability)
     sums = [each.sum((1, 2), dtype=float) for each in (probability * mask, probability, mask)]
@@ -215,10 +229,37 @@ def test_a_run_folder_holds_what_is_needed(unet_run):
     table = (unet_run / "quality.md").read_text()
     for part in ("Data: BraTS folders in", "soft Dice loss", "hard Dice", "IoU", "on the 2 held-out patients", "0.74"):
         assert part in table
+    assert "; weights to begin with: random. " in table and "squared" not in table
     assert set(read_history(unet_run / "history.csv")) == {
         "epoch",
         *(f"{prefix}{name}" for prefix in ("", "validation_") for name in ("loss", "dice", "iou")),
     }
+
+
+def test_the_table_names_the_file_of_the_first_weights_and_another_loss(settings, prepared, unet_run):
+    measured = {"loss": 0.25, "dice": 0.5, "iou": 0.4}
+    metrics = {"best": {"training": measured, "held_out": {**measured, "loss": 0.375}}, "delivered": measured}
+    metrics |= {"slices_with_tumour": measured, "patients": {"dice": [0.5, 0.1], "iou": [0.4, 0.1]}}
+    words = (f"unet.weights={unet_run / 'unet.keras'}", "unet.loss=squared_soft_dice")
+    task = UnetTask(settings(*words), prepared, {})
+    table = quality_table(metrics, 2, task.training)
+    assert "; weights to begin with: unet.keras. " in table and str(unet_run) not in table
+    assert task.describe().endswith("weights to begin with: unet.keras")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
+    assert rows[2][:3] == ["soft Dice loss", "0.250 (squared soft Dice)", "0.375"]
+    assert rows[3][:3] == ["hard Dice", "0.500", "0.500"]
+    assert study.unet_table(metrics | {"blind": False}, "squared_soft_dice").rows[0][1] == rows[2][1]
+    assert study.unet_table(metrics | {"blind": False}, "soft_dice").rows[0][1] == "0.250"
+    assert next(iter(task.panels)) == "squared soft Dice loss, of validation soft Dice"
+    assert next(iter(UnetTask(settings(), prepared, {}).panels)) == "soft Dice loss"
+
+
+def test_pictures_say_what_is_outlined_after_how_many_steps(task, tmp_path, monkeypatch):
+    titles = {}
+    monkeypatch.setattr(segmentation, "segmentation_grid", lambda path, rows, title: titles.update({path.name: title}))
+    task.draw(tmp_path / "a.png", lambda image, mask: (image[..., 0], np.zeros(len(image))), 3)
+    steps = f"U-Net after {3 * task.steps_per_epoch()} steps of {task.training.batch_size} slices; "
+    assert titles["a.png"].startswith(steps) and titles["a.png"].endswith(", FLAIR of held-out patients")
 
 
 def test_the_best_epoch_has_the_largest_overlap(unet_run):
@@ -249,7 +290,7 @@ def test_it_learns(settings, prepared):
     batches, found = task.batches(Position()), []
     for _ in range(2):
         found.append(model.fit(batches, steps_per_epoch=40, verbose=0, shuffle=False).history["loss"][0])
-    predict = predictor(model.network)
+    predict = predictor(model.network, task.training.smooth)
     assert found[1] < found[0]
     measured = task.measured(predict, task.held_out)
     patients = by_patient(measured["counts"], task.held_out.patients)

@@ -61,7 +61,8 @@ def settings(*overrides: str):
 def test_case_a_makes_the_papers_297_fake_patients_and_1782_slices():
     plans = enlarging.plan(pretend(99), settings())
     assert Counter(plan.subset for plan in plans) == {"S2": 297}
-    assert sum(len(plan.visit.slices) for plan in plans) == 1782
+    by_class = Counter(plan.visit.labels["idh"] for plan in plans for _ in plan.visit.slices)
+    assert by_class == {"mutant": 594, "wildtype": 1188}, "Table 1(b); 1782 in all"
     assert len({plan.name for plan in plans}) == 297
 
 

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import signal
 import weakref
 from dataclasses import replace
@@ -22,9 +23,10 @@ from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.training import Stopped
 from kerasgan.metrics.sliced_wasserstein import sliced_wasserstein_by_level
 from kerasgan.papers import settings_of
+from kerasgan.papers.pggan import training
 from kerasgan.papers.pggan.progressive import LOSSES, ProgressiveGAN
 from kerasgan.papers.pggan.training import SHOWN, GrowthStage, PgganTask
-from kerasgan.report.mosaics import GAP
+from kerasgan.report.mosaics import GAP, caption_of
 from kerasgan.report.page import read_history
 
 
@@ -341,17 +343,50 @@ def test_what_a_run_leaves(pggan_run):
     assert history["alpha"].tolist() == pytest.approx([1, 1, 0.25, 1, 1 / 6, 5 / 6, 1], abs=1e-5)
     assert np.isfinite(history["kernel_distance"]).all()
     metrics = json.loads((pggan_run / "metrics.json").read_text())
-    assert metrics["data"].endswith("T1 of 3 wildtype / 48 and 3 mutant / 48 of training patients")
+    assert metrics["data"].endswith("T1 of training patients, 3 wildtype (48 images) and 3 mutant (48 images)")
     assert metrics["measures"]["spread"] == pytest.approx(history["spread"][-1], rel=1e-5)
     assert metrics["sliced_wasserstein"].keys() == {"16 px, synthetic", "16 px, training images"}
     assert "sliced Wasserstein distance, 16 px, synthetic" in (pggan_run / "quality.md").read_text()
     with Image.open(pggan_run / "training.gif") as animation:
         assert animation.n_frames == 7
-    side = 16 + GAP
-    with Image.open(pggan_run / "growth.png") as picture:
-        assert picture.size == (3 * side - GAP, 8 * side - GAP), "a line per noise and class, a column per stage"
-    with Image.open(pggan_run / "figure3.png") as picture:
-        assert picture.size == (8 * side - GAP, 8 * side - GAP), "16 synthetic and 16 real ones of each class"
+    caption = "PGGAN after 14 generator steps of 4 images; "
+    assert caption_of(pggan_run / "samples" / "epoch_0007.png").startswith(caption)
+    assert caption_of(pggan_run / "training.gif").endswith("; 7 frames, from epoch 0001 to epoch 0007")
+    assert caption in (pggan_run / "report.html").read_text()
+
+
+@pytest.fixture
+def sheets(monkeypatch):
+    """What pictures are made of, by their names."""
+    kept = {}
+    monkeypatch.setattr(training, "image_sheet", lambda path, *given: kept.update({path.name: given}))
+    return kept
+
+
+def test_pictures_name_classes_resolutions_and_steps(make, tmp_path, pggan_run, sheets, monkeypatch):
+    task = make()
+    shutil.copytree(pggan_run / "checkpoints", tmp_path / "checkpoints")
+    shutil.copytree(pggan_run / "samples", tmp_path / "samples")
+    task.finish(tmp_path)
+    images, rows, columns, title = sheets["growth.png"]
+    assert images.shape == (8, 3, 16, 16), "a line per noise and class, a column per stage"
+    assert (tuple(rows), tuple(columns)) == (("wildtype", "mutant"), ("4x4", "8x8", "16x16"))
+    np.testing.assert_array_equal(images[:4, :2], images[4:, :2])
+    assert (images[:4, 2] != images[4:, 2]).any()
+    said = f"PGGAN after 14 generator steps of 4 images; {task.describe()}; "
+    assert title.startswith(said) and title.endswith("; classes are told from 16x16 pixels on")
+    images, rows, columns, title = sheets["figure3.png"]
+    assert images.shape == (8, 8, 16, 16), "16 synthetic and 16 real ones of each class"
+    assert (rows, columns) == (["wildtype", "mutant"], ["synthetic", "real, of test patients"])
+    assert title == f"{said}classes are told from 16x16 pixels on"
+    visits = imagesets.visits_with(task.prepared, "t1", "test", 1)
+    for row, value in ((0, "wildtype"), (4, "mutant")):
+        own = imagesets.of_visits(task.prepared, [v for v in visits if v.labels["idh"] == value], "t1").images
+        for image in images[row : row + 4, 4:].reshape(-1, 16, 16):
+            assert (own == image).all(axis=(1, 2)).any()
+    monkeypatch.setattr(training, "SHOWN", 128)
+    task._draw_classes(tmp_path / "figure3.png", lambda noise, labels: np.zeros((len(noise), 16, 16)), "title")
+    assert sheets["figure3.png"][1] == ["wildtype, the 32 real ones repeated", "mutant, the 32 real ones repeated"]
 
 
 def test_each_stage_delivers_its_average_at_alpha_1(pggan_run):
@@ -418,12 +453,9 @@ def test_samples_are_of_the_same_noise_at_every_epoch_each_class_in_its_lines(ma
     np.testing.assert_array_equal(small[:2], small[2:])
     np.testing.assert_array_equal(small[..., ::2, ::2], small[..., 1::2, 1::2])
     assert (large[:2] != large[2:]).any()
-    real = lines(pggan_run / "figure3.png")[:, 4:]
-    visits = imagesets.visits_with(task.prepared, "t1", "test", 1)
-    for row, value in ((0, "wildtype"), (4, "mutant")):
-        own = imagesets.of_visits(task.prepared, [v for v in visits if v.labels["idh"] == value], "t1").images
-        levels = np.rint((own + 1) * 127.5)
-        assert all((levels == image).all(axis=(1, 2)).any() for image in real[row : row + 4].reshape(-1, 16, 16))
+    at_8 = caption_of(tmp_path / "samples" / "epoch_0003.png")
+    assert at_8.startswith("PGGAN after 6 generator steps of 4 images; ")
+    assert "; of 8x8 pixels; " in at_8 and "upper half as wildtype, in the lower as mutant" in at_8
 
 
 def test_distances_by_pyramid_level(cohort_csv, pggan_overrides, tmp_path):
@@ -442,7 +474,7 @@ def test_distances_by_pyramid_level(cohort_csv, pggan_overrides, tmp_path):
     assert (np.bincount(labels) == len(task.real) // 2).all() and len(noise) == len(task.real)
 
 
-def test_a_network_without_classes_leaves_everything_too(make, tmp_path):
+def test_a_network_without_classes_leaves_everything_too(make, tmp_path, sheets):
     """Also where no test patient is of a class that the figure would show."""
     task = make("network.class_from=null", change=without("mutant", "test"))
     for stage in task.stages:
@@ -451,4 +483,6 @@ def test_a_network_without_classes_leaves_everything_too(make, tmp_path):
     assert "kernel distance" in task.finish(tmp_path)
     network = keras.saving.load_model(tmp_path / "generators" / "generator.keras", safe_mode=True)
     assert len(network.inputs) == 1
-    assert len(lines(tmp_path / "figure3.png")) == 4, "of one class"
+    images, rows, _, title = sheets["figure3.png"]
+    assert images.shape == (4, 8, 16, 16) and rows == ["wildtype"], "of one class"
+    assert title.endswith("; no class is told")

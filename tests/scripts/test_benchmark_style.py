@@ -1,19 +1,13 @@
 """scripts/benchmark style: that PyTorch and SciPy minimise the same objective from the same image, and its rows."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from benchmarks import style as benchmark
+from benchmarks.timing import Ratio
 
 from kerasgan.papers.aggrgan.style import Objective, features
 from kerasgan.papers.aggrgan.vgg19 import load_vgg19
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
-from benchmarks import style as benchmark
-from benchmarks.timing import Ratio
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +37,9 @@ def torch_objective(work):
     from benchmarks import pytorch_style
 
     (content, style, _), *_ = work.pairs()
-    return pytorch_style.Objective(pytorch_style.Features(work.vgg.network), content, style, benchmark.WEIGHTS)
+    return pytorch_style.Objective(
+        pytorch_style.Features(work.vgg.network, benchmark.WEIGHTS), content, style, benchmark.WEIGHTS
+    )
 
 
 def test_the_objective_and_its_gradient_in_pytorch_are_the_same(work, torch_objective):
@@ -51,7 +47,7 @@ def test_the_objective_and_its_gradient_in_pytorch_are_the_same(work, torch_obje
 
     (content, style, _), *_ = work.pairs()
     start = content + np.random.default_rng(0).normal(scale=5, size=content.shape)
-    ours = Objective(features(work.vgg.network), benchmark.WEIGHTS)
+    ours = Objective(features(work.vgg.network, benchmark.WEIGHTS), benchmark.WEIGHTS)
     expected, gradient = ours(tf.constant(start.reshape(1, -1)), ours.targets(content[None], style[None]))
     image = torch.tensor(start, dtype=torch.float32, requires_grad=True)
     loss = torch_objective(image)
@@ -77,7 +73,7 @@ def test_pytorchs_loop_starts_where_ours_does_and_ends_at_the_loss_to_reach(work
 def test_scipys_loop_starts_where_ours_does_and_ends_at_the_loss_to_reach(work, ours):
     (*_, target), *_ = work.pairs()
     assert target == ours[-1]
-    (found,) = benchmark.with_scipy(work, features(work.vgg.network))
+    (found,) = benchmark.with_scipy(work, features(work.vgg.network, benchmark.WEIGHTS))
     assert found[0] == pytest.approx(ours[0], rel=1e-4)
     assert found[-1] <= target < min(found[:-1])
 
