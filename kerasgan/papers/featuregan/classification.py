@@ -144,7 +144,7 @@ class FeatureClassifierTask:
         """Of the curves in the report."""
         return {
             "loss": ["loss"],
-            "accuracy": ["accuracy", "test_total", "test_balanced"],
+            "accuracy in training and on test slices": ["accuracy", "test_total", "test_balanced"],
             "accuracy per class": [f"test_{name}" for name in self.settings.study.classes],
         }
 

@@ -49,7 +49,7 @@ class AcganTask:
     monitor: ClassVar = None
     panels: ClassVar = {
         "losses (Figure 11)": ["generator_loss", "critic_loss"],
-        "class accuracy of D (Figure 11)": ["class_accuracy_real", "class_accuracy_fake", "class_accuracy_generated"],
+        "class accuracy of D (Figure 11); generated: without dropout": ["class_accuracy_real", "class_accuracy_fake", "class_accuracy_generated"],
     }
     pictures: ClassVar = {
         "25 real feature maps per class (Figure 9)": "figure9.png",

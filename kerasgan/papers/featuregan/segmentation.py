@@ -105,7 +105,7 @@ class UnetTask:
         """Of the curves in the report."""
         own, other = NAMES[self.training.loss], NAMES["soft_dice"]
         return {
-            f"{own} loss" + (f", of validation {other}" if own != other else ""): ["loss", "validation_loss"],
+            f"{own} loss" + (f", in validation {other}" if own != other else ""): ["loss", "validation_loss"],
             "hard Dice": ["dice", "validation_dice"],
             "intersection over union": ["iou", "validation_iou"],
         }
