@@ -22,7 +22,7 @@ def load_tensorflow() -> None:
             import tensorflow as tf  # the one import in a function outside the CLI: it must happen in here
 
             tf.config.list_physical_devices()
-        except BaseException:
+        except Exception:
             aside.seek(0)
             os.write(terminal, aside.read())
             raise

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from kerasgan.data.modalities import ALIASES, MODALITIES, SEGMENTATION, kind_of
+from kerasgan.data.modalities import ALIASES, MODALITIES, SEGMENTATION, kind_of, squeezed
 from kerasgan.data.volumes import files_of, is_planar, split_source, volume_stem
 from kerasgan.errors import UserError, nearest
 from kerasgan.files import write_text
@@ -128,7 +128,7 @@ def merge_labels(cohort: Cohort, table: str | Path, columns: Sequence[str]) -> C
     source = _read_table(Path(table))
     for column in columns:
         _check_label_column(column, source, cohort)
-    candidates = [name for name in source.header if re.fullmatch(_TABLE_ID, _squeeze(name))] or source.header[:1]
+    candidates = [name for name in source.header if re.fullmatch(_TABLE_ID, squeezed(name))] or source.header[:1]
     by_column = {name: _labels_by_visit(cohort, source, name, columns) for name in candidates}
     key = max(candidates, key=lambda name: sum(map(bool, by_column[name].values())))
     found = by_column[key]
@@ -190,14 +190,10 @@ def _row(cells: list[str], header: list[str], path: Path, line: int) -> dict[str
     return dict(zip(header, cells, strict=True))
 
 
-def _squeeze(header: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "", header.lower())
-
-
 def _column_kind(header: str) -> str:
     """What a cohort's column holds: patient, visit, a modality, segmentation or label."""
     for kind, pattern in (("patient", _PATIENT), ("visit", _VISIT)):
-        if re.fullmatch(pattern, _squeeze(header)):
+        if re.fullmatch(pattern, squeezed(header)):
             return kind
     return kind_of(header) or "label"
 
@@ -224,7 +220,7 @@ def _columns(table: _Table) -> dict[str, str]:
 
 
 def _refuse_misspelt(column: str, path: Path) -> None:
-    if close := difflib.get_close_matches(_squeeze(column), _EXPECTED, 1, _MISSPELT):
+    if close := difflib.get_close_matches(squeezed(column), _EXPECTED, 1, _MISSPELT):
         raise UserError(f"{path}: is column {column!r} a misspelt {close[0]!r}? A label needs a name less like it")
 
 

@@ -1,12 +1,11 @@
 """Sets of single-channel images, real or synthetic: what the tests and metrics that compare the two take in."""
 
-import gzip
 import json
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -14,6 +13,7 @@ from kerasgan.data import slices
 from kerasgan.data.modalities import MODALITIES, canonical
 from kerasgan.data.pipeline import arrays_of, count_slices
 from kerasgan.data.prepare import Prepared, PreparedVisit
+from kerasgan.data.volumes import Geometry, read_volume, write_volume
 from kerasgan.errors import UserError
 from kerasgan.files import write_text, written_aside
 
@@ -105,7 +105,7 @@ def of_visits(prepared: Prepared, visits: Sequence[PreparedVisit], sequence: str
         arrays_of(prepared, visits, (sequence,))[sequence],
         tuple(f"{visit.name} {sequence} {view} {index}" for visit in visits for view, index, _ in visit.slices),
         tuple(visit.patient for visit in visits for _ in visit.slices),
-        (sequence,) * sum(len(visit.slices) for visit in visits),
+        (sequence,) * count_slices(visits),
         prepared.manifest.origin,
     )
 
@@ -213,13 +213,12 @@ def _write_batch(folder: Path, batch: np.ndarray, first: int, kind: str, bits: i
         return
     for number, image in enumerate(batch, first):
         path = folder / f"image_{number:06d}{FORMATS[kind]}"
+        if kind == "nifti":
+            volume = slices.unstack(image[None], view)
+            write_volume(path, volume, Geometry(volume.shape, np.eye(4), "RAS"), np.float32)
+            continue
         with written_aside(path) as aside, aside.open("wb") as file:
-            if kind == "png":
-                to_png(image, bits).save(file, "PNG")
-            else:
-                volume = slices.unstack(image[None], view)
-                nifti = nib.Nifti1Image(np.ascontiguousarray(volume), np.eye(4))
-                file.write(gzip.compress(nifti.to_bytes(), mtime=0))
+            to_png(image, bits).save(file, "PNG")
 
 
 def to_png(image: np.ndarray, bits: int = 8) -> Image.Image:
@@ -267,22 +266,20 @@ def _read_npz(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as file:
             return file["images"].astype(np.float32)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is not readable ({error}); expected an array `images`, as `generate` writes it"
         ) from None
 
 
 def _read_nifti(path: Path) -> np.ndarray:
-    try:
-        volume = np.asarray(nib.load(path).dataobj, np.float32)
-    except (OSError, nib.filebasedimages.ImageFileError) as error:
-        raise UserError(f"{path} is not readable ({error}); generate the images anew") from None
+    volume = read_volume(path).data.astype(np.float32)
     flat = [axis for axis, length in enumerate(volume.shape) if length == 1]
-    view = {2: "axial", 1: "coronal", 0: "sagittal"}[flat[-1]] if flat else ""
-    if volume.ndim != 3 or not view:
-        raise UserError(f"{path} has the shape {volume.shape}; expected one slice of a volume")
-    return slices.stack(volume, view)
+    if not flat:
+        raise UserError(
+            f"{path} has the shape {volume.shape}; expected one slice of a volume: generate the images anew"
+        )
+    return slices.stack(volume, {2: "axial", 1: "coronal", 0: "sagittal"}[flat[-1]])
 
 
 _READERS = {"png": _read_png, "npz": _read_npz, "nifti": _read_nifti}

@@ -12,17 +12,11 @@ from kerasgan.errors import UserError
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def read_header(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
-    """Shape and affine (4 x 4, voxel indices to RAS+ mm) of a file."""
-    reader = _open(path)
-    return reader.GetSize(), _ras_affine(reader)
-
-
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels, in the stored order of axes, and affine of a file."""
+    """Voxels, in the stored order of axes, and affine (4 x 4, voxel indices to RAS+ mm) of a file."""
     reader = _open(path)
     try:
-        # SimpleITK's arrays have the slowest axis first
+        # SimpleITK's arrays have the slowest axis first.
         voxels = _simpleitk(path).GetArrayFromImage(reader.Execute()).transpose()
     except RuntimeError as error:
         raise UserError(f"{path} is truncated or damaged: copy or download it again") from error

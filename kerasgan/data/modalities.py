@@ -14,7 +14,7 @@ MODALITIES: tuple[str, ...] = ("t1", "t1e", "t2", "flair")
 
 DISPLAY: Mapping[str, str] = {"t1": "T1", "t1e": "T1e", "t2": "T2", "flair": "FLAIR"}
 
-# Lower case without punctuation, as `_squeeze` leaves a name. Words before the sequence are here too (`post_T1`,
+# Lower case without punctuation, as `squeezed` leaves a name. Words before the sequence are here too (`post_T1`,
 # BIDS' `ce-gadolinium_T1w`): without them an enhanced image would pass for a plain T1.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "t1": ("t1", "t1w", "t1n", "t1pre", "t1native", "pret1"),
@@ -51,7 +51,7 @@ def canonical(name: str) -> str:
 
 def kind_of(name: str) -> str | None:
     """What the whole of `name` says: a canonical modality, ``"segmentation"``, or None."""
-    return _KINDS.get(_squeeze(name))
+    return _KINDS.get(squeezed(name))
 
 
 def kind_of_file(stem: str) -> str | None:
@@ -67,5 +67,6 @@ def kind_of_file(stem: str) -> str | None:
     return next((_KINDS[end] for end in ends if end in _KINDS), None)
 
 
-def _squeeze(name: str) -> str:
+def squeezed(name: str) -> str:
+    """Letters and digits alone, in lower case."""
     return "".join(re.findall(r"[a-z0-9]+", name.lower()))

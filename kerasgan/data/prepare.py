@@ -313,11 +313,9 @@ def _fingerprint(sources: dict[str, str], settings: SliceSettings) -> str:
         _, channel = split_source(source)
         for path in files_of(source):
             try:
-                with open(path, "rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                digest.update(f"{name} {channel} {sha256_of(path)}".encode())
             except OSError as error:
                 raise UserError(f"{path}: {error.strerror}; index the cohort again") from None
-            digest.update(f"{name} {channel} {content}".encode())
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, model_serializer, model_validator
 
-from kerasgan.settings import Section
+from kerasgan.settings import Count, Part, Section, Seed, Share
 
 View = Literal["axial", "coronal", "sagittal"]
 Modality = Literal["t1", "t1e", "t2", "flair"]
@@ -21,8 +21,8 @@ class SliceSettings(Section):
     size: Annotated[int, Field(ge=16, le=1024)]  # pixels, height = width
     views: Annotated[tuple[View, ...], Strict(False), Field(min_length=1)]
     selection: Literal["largest_tumour", "every_tumour", "range"]
-    slices_per_view: Annotated[int, Field(ge=1)]  # of largest_tumour
-    min_gap: Annotated[int, Field(ge=1)]  # slices, of largest_tumour
+    slices_per_view: Count  # of largest_tumour
+    min_gap: Count  # slices, of largest_tumour
     slice_range: Annotated[tuple[float, float], Strict(False)]  # of range: first and last as fractions of the axis
     aspect: Literal["keep", "stretch"]  # pad the slice to a square first, or stretch it to one
     percentiles: Annotated[tuple[float, float], Strict(False)]  # of the brain's voxels, mapped to -1 and 1
@@ -54,12 +54,12 @@ class SplitSettings(Section):
     """Which share of the patients is in which subset."""
 
     train: Fraction
-    validation: Annotated[float, Field(ge=0, lt=1)]  # 0: no patient, where a study validates on others
+    validation: Part  # 0: no patient, where a study validates on others
     test: Fraction
     scheme: Literal["random", "folds"]  # each partition drawn anew, or every patient tested in one of them
-    partitions: Annotated[int, Field(ge=1)]  # numbered from 1
+    partitions: Count  # numbered from 1
     stratify: str | None  # label column whose classes keep their shares, where the cohort has it
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
     @model_validator(mode="after")
     def _whole(self) -> "SplitSettings":
@@ -78,9 +78,9 @@ class PhantomSettings(Section):
 
     patients: Annotated[int, Field(ge=6)]
     grid: Annotated[int, Field(ge=32, le=480)]  # voxels across the field of view: 240 mm, of a neonate 160 mm
-    idh_fraction: Annotated[float, Field(ge=0, le=1)]  # of gliomas; not used for neonates
-    strength: Annotated[float, Field(ge=0, le=1)]  # of the label's signs in the image: IDH, of neonates the class
-    seed: Annotated[int, Field(ge=0)]
+    idh_fraction: Share  # of gliomas; not used for neonates
+    strength: Share  # of the label's signs in the image: IDH, of neonates the class
+    seed: Seed
     # Dealt equally. A file without this key, such as the configuration of an older run, means gliomas.
     tumours: Annotated[tuple[Tumour, ...], Strict(False), Field(min_length=1)] = ("glioma",)
     # Neonates are abnormal or normal and have no tumour. A file without this key, as above, means adults.

@@ -1,7 +1,8 @@
 """From a volume to 2-D slices of one size, and back.
 
 Arrays of volumes have canonical axes (RAS+: x to the right, y to the front, z upwards). Slices are upright and in
-radiological convention: the patient's right is on the left, the front (axial) or the top (coronal, sagittal) is up.
+radiological convention: the patient's right (sagittal: the front) is on the left, the front (axial) or the top
+(coronal, sagittal) is up.
 """
 
 from dataclasses import dataclass

@@ -10,8 +10,7 @@ nibabel's ``get_fdata`` about 60 ms.
 
 import io
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from gzip import BadGzipFile
@@ -31,7 +30,6 @@ from kerasgan.files import written_aside
 
 SUFFIXES = (".nii.gz", ".nii", ".mha")
 CORNER_TOLERANCE = 0.1  # mm; grids of one patient differ by rounding (float32 quaternions), not by more
-_LARGEST_HEADER = 540  # bytes, NIfTI-2
 _LARGEST_DEFLATE_RATIO = 1032  # of the format, RFC 1951: 258 bytes from 2 bits
 _RAS = orientations.axcodes2ornt("RAS")
 _UNKNOWN_SPACING = np.eye(4)  # of 2-D images: as if voxels were cubes of 1 mm
@@ -155,19 +153,6 @@ def disagreement(first: Volume, second: Volume) -> str | None:
     return None
 
 
-def read_geometry(source: str | Path) -> Geometry:
-    """The stored grid of a source from its header alone."""
-    path, channel = split_source(source)
-    if is_planar(path):
-        return read_volume(source).geometry
-    if _suffix(path) == ".mha":
-        shape, affine = metaimage.read_header(path)
-    else:
-        header = _header(_read_header(path), path)
-        shape, affine = header.shape, header.affine
-    return _geometry(_spatial(shape, channel, str(source)), affine, str(source))
-
-
 def is_planar(source: str | Path) -> bool:
     """Whether a source is a stack of 2-D images: axial slices whose distance is unknown, cut no other way."""
     return images.is_image(source) or matlab.is_slice(source)
@@ -262,23 +247,9 @@ def _decode_nifti(path: Path) -> _Stored:
 
 def _read(path: Path) -> bytes:
     """A file's whole content, inflated if it is gzipped."""
-    with _named_errors(path):
+    try:
         content = path.read_bytes()
         return content if _suffix(path) == ".nii" else _inflate(content)
-
-
-def _read_header(path: Path) -> bytes:
-    """What a file begins with, inflated if it is gzipped: enough for a header."""
-    with _named_errors(path), open(path, "rb") as file:
-        if _suffix(path) == ".nii":
-            return file.read(_LARGEST_HEADER)
-        return igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP).decompress(file.read(4096), _LARGEST_HEADER)
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except (igzip_lib.IsalError, EOFError, BadGzipFile) as error:

@@ -107,11 +107,9 @@ def affine_transform(
     return resample(images, affine_points(matrix, tf.shape(images)[-3:-1]), interpolation, background)
 
 
-def dense_image_warp(
-    images: tf.Tensor, flow: tf.Tensor, interpolation: Interpolation = "bilinear", background: tf.Tensor | float = 0.0
-) -> tf.Tensor:
+def dense_image_warp(images: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
     """Images read at p - flow(p) for each pixel p, as in tensorflow-addons; flow (..., h, w, 2). See `resample`."""
-    return resample(images, pixel_centres(tf.shape(flow)[-3:-1]) - flow, interpolation, background)
+    return resample(images, pixel_centres(tf.shape(flow)[-3:-1]) - flow)
 
 
 def pixel_centres(size: tf.Tensor) -> tf.Tensor:

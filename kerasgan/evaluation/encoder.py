@@ -92,17 +92,11 @@ def train_encoder(
     The same images and seed give the same encoder on one machine. Images that are not square, or whose size is no
     multiple of 8, are a `UserError`.
     """
-    height, width = images.images.shape[1:]
-    multiple = 2 ** len(FILTERS)
-    if height != width or height % multiple:
-        raise UserError(
-            f"{images.origin} has images of {height}x{width} pixels; an encoder takes square ones of a multiple of "
-            f"{multiple}: give --size"
-        )
+    size = _size_of(images)
     if path.suffix != ".keras":
         raise UserError(f"{path} does not end in .keras; give --out a name as encoder.keras")
     keras.utils.set_random_seed(settings.seed)
-    network, encoder = autoencoder(height, settings.features)
+    network, encoder = autoencoder(size, settings.features)
     network.compile(keras.optimizers.Adam(RATE), "mean_squared_error")
     inputs = images.images[..., None]
     losses = fit(
@@ -120,7 +114,7 @@ def train_encoder(
         images=len(images),
         patients=len(set(images.groups)),
         images_sha256=hashlib.sha256(np.ascontiguousarray(inputs)).hexdigest(),
-        size=height,
+        size=size,
         settings=settings,
         chosen=dict(chosen or {}),
         loss=float(losses[-1]),
@@ -132,3 +126,15 @@ def train_encoder(
         encoder.save(aside)
     write_text(beside, json.dumps(asdict(card), indent=1, allow_nan=False) + "\n")
     return card
+
+
+def _size_of(images: ImageSet) -> int:
+    """Pixels of height and width, which an encoder can halve as often as it has to."""
+    height, width = images.images.shape[1:]
+    multiple = 2 ** len(FILTERS)
+    if height != width or height % multiple:
+        raise UserError(
+            f"{images.origin} has images of {height}x{width} pixels; an encoder takes square ones of a multiple of "
+            f"{multiple}: give --size"
+        )
+    return height

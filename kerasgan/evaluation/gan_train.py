@@ -12,7 +12,7 @@ given) and "the simplest SVM" (assumed linear, on features of mean 0 and deviati
 weighing the same, which makes no difference where they have as many images). Any other feature space may be given.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,15 +74,6 @@ class GanTrain:
     gan_train: dict[str, tuple[Trial, ...]]  # by generator, one for each set of images that it made
     gan_test: dict[str, tuple[Trial, ...]]  # likewise; empty without real training images
     reference: Trial | None  # likewise
-
-    def rows(self) -> Iterator[tuple[str, str, int, Trial]]:
-        """Protocol (GAN-train, GAN-test or real), generator, number of its set of images from 1, trial."""
-        for protocol, found in (("GAN-train", self.gan_train), ("GAN-test", self.gan_test)):
-            for name, trials in found.items():
-                for number, trial in enumerate(trials, 1):
-                    yield protocol, name, number, trial
-        if self.reference:
-            yield "real", "", 1, self.reference
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from kerasgan.papers import ENSEMBLES, settings_of
 from kerasgan.papers.aggrgan import making
 from kerasgan.papers.aggrgan.aggregation import Aggregated
 from kerasgan.papers.aggrgan.categories import sequence_of
+from kerasgan.papers.aggrgan.making import Base
 from kerasgan.papers.aggrgan.settings import AggrganSettings
 from kerasgan.papers.aggrgan.study import NAMES
 from kerasgan.papers.aggrgan.style import Transferred
@@ -88,16 +90,7 @@ def aggregate(
     write_text(out / "aggregate.csv", _listing(references, blended, tuple(generators), metric))
     if transferred:
         write_text(out / "losses.csv", _losses(transferred))
-    columns = {
-        f"{NAMES[run.model]}, {getattr(run.settings, run.model).epochs} epochs": base.images[run.model]
-        for run in members
-    }
-    columns["best two, blended"] = blended.images
-    if transferred:
-        columns[f"after {settings.style.iterations} iterations of style transfer"] = final
-    columns["real, whose style it has" if transferred else "real, its reference"] = references.images
-    title = f"{description['origin']}; in each row a real image that was learnt and what was made for it"
-    image_sheet(out / "figure.png", np.stack(list(columns.values()), 1)[:SHOWN], [""], list(columns), title)
+    _draw(out / "figure.png", members, base, blended, transferred, settings, description["origin"])
     if not quiet:
         click.echo(
             ", ".join(f"{name} {value:.3f}" for name, value in measures.items()) + " to the references", err=True
@@ -134,25 +127,17 @@ def exact(settings: AggrganSettings) -> TrainingSettings:
     return settings.dcgan1.model_copy(update={"precision": "float32"})
 
 
-def bar_of(images: int, settings: AggrganSettings, quiet: bool) -> tqdm:
-    """A progress bar of style transfer over `images`, which as a context gives what `transfer` calls."""
-    own = settings.style
-    return _Bar(-(-images // own.batch_size) * own.iterations, quiet)
+@contextmanager
+def bar_of(images: int, settings: AggrganSettings, quiet: bool) -> Iterator[Callable[[np.ndarray], None]]:
+    """A progress bar of style transfer over `images`; what `transfer` calls after each iteration."""
+    total = -(-images // settings.style.batch_size) * settings.style.iterations
+    with tqdm(total=total, desc="style transfer", unit="iteration", disable=quiet) as bar:
 
-
-class _Bar:
-    def __init__(self, total: int, quiet: bool):
-        self.bar = tqdm(total=total, desc="style transfer", unit="iteration", disable=quiet)
-
-    def __enter__(self):
         def progress(losses: np.ndarray) -> None:
-            self.bar.set_postfix({"loss": f"{losses.mean():.4g}"}, refresh=False)
-            self.bar.update()
+            bar.set_postfix({"loss": f"{losses.mean():.4g}"}, refresh=False)
+            bar.update()
 
-        return progress
-
-    def __exit__(self, *_):
-        self.bar.close()
+        yield progress
 
 
 def _styled(
@@ -185,6 +170,28 @@ def _description(
         "aggregation": settings.aggregation.model_dump(mode="json"),
         "style": settings.style.model_dump(mode="json") | {"weights": transferred.weights} if transferred else None,
     }
+
+
+def _draw(
+    path: Path,
+    members: Sequence[Run],
+    base: Base,
+    blended: Aggregated,
+    transferred: Transferred | None,
+    settings: AggrganSettings,
+    origin: str,
+) -> None:
+    """The first references, and what was made for each on the way."""
+    columns = {
+        f"{NAMES[run.model]}, {getattr(run.settings, run.model).epochs} epochs": base.images[run.model]
+        for run in members
+    }
+    columns["best two, blended"] = blended.images
+    if transferred:
+        columns[f"after {settings.style.iterations} iterations of style transfer"] = transferred.images
+    columns["real, whose style it has" if transferred else "real, its reference"] = base.references.images
+    title = f"{origin}; in each row a real image that was learnt and what was made for it"
+    image_sheet(path, np.stack(list(columns.values()), 1)[:SHOWN], [""], list(columns), title)
 
 
 def _listing(references: ImageSet, blended: Aggregated, models: Sequence[str], metric: str) -> str:

@@ -8,14 +8,12 @@ import keras
 import tensorflow as tf
 
 from kerasgan.errors import UserError
-from kerasgan.experiment.features import makers_of
+from kerasgan.experiment.features import makers_of, standard_of
 from kerasgan.experiment.generation import GENERATOR, classes_of, generator_of, load_network
 from kerasgan.experiment.runs import Run, refuse_other_data
 from kerasgan.papers.featuregan.classification import CLASSIFIER as FEATURE_CLASSIFIER
 from kerasgan.papers.featuregan.feature_classifier import probability
 from kerasgan.papers.featuregan.segmentation import NETWORK as UNET
-from kerasgan.papers.featuregan.segmentation import STANDARD
-from kerasgan.papers.featuregan.standardisation import Standard
 from kerasgan.papers.featuregan.store import FeatureStore, open_features
 from kerasgan.papers.pggan.training import STAGES
 
@@ -116,7 +114,7 @@ def _clipped(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 
 def _unet(run: Run) -> Endpoint:
     network = load_network(run.folder / UNET)
-    standard = Standard.model_validate_json((run.folder / STANDARD).read_text(encoding="utf-8"))
+    standard = standard_of(run)
     size, _, channels = network.input_shape[1:]
     names = ", ".join(run.settings.study.modalities)
     about = f"""Segments tumours.

@@ -104,12 +104,7 @@ def evaluate_radiomics(
         click.echo(f"data: {prepared.manifest.origin}{note}", err=True)
     truth = _truth(prepared, visits, chosen)
     counts = _counts(truth, chosen)
-    if min(counts.values()) < folds:
-        few = min(counts, key=counts.get)
-        raise UserError(
-            f"{prepared.folder} has {counts[few]} patients of class {few!r}, fewer than {folds} folds; give --folds "
-            "from 2 to that number, or add patients"
-        )
+    _refuse_more_folds(prepared, counts, folds)
     modalities = _modalities(prepared, visits, chosen)
     names, values = _table(prepared, visits, modalities, quiet)
     found = cross_validated(values, np.array(list(truth.values())), folds, repeats, seed, quiet)
@@ -182,6 +177,15 @@ def _counts(truth: dict[str, int], classifier: ClassifierSettings) -> dict[str, 
             f"{classifier.positive!r} and {classifier.negative!r}: add patients of the other class"
         )
     return counts
+
+
+def _refuse_more_folds(prepared: Prepared, counts: dict[str, int], folds: int) -> None:
+    few = min(counts, key=counts.get)
+    if counts[few] < folds:
+        raise UserError(
+            f"{prepared.folder} has {counts[few]} patients of class {few!r}, fewer than {folds} folds; give --folds "
+            "from 2 to that number, or add patients"
+        )
 
 
 def _modalities(prepared: Prepared, visits: Sequence[PreparedVisit], classifier: ClassifierSettings) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from kerasgan.papers.featuregan.store import FeatureSlice, FeatureStore, open_fe
 from kerasgan.papers.featuregan.synthesis import synthesise
 from kerasgan.papers.featuregan.unet import BLOCKS
 from kerasgan.papers.featuregan.weights import open_unet
+from kerasgan.settings import read_json, validate
 
 
 def block_name(block: str) -> str:
@@ -53,7 +54,7 @@ def extract_features(
     prepared = open_prepared(Path(opened.data))
     refuse_other_data(opened, prepared)
     network = open_unet(opened.folder / NETWORK)
-    standard = _standard(opened.folder / STANDARD)
+    standard = standard_of(opened)
     slices, pieces = _slices(prepared, settings.study)
 
     def batches(first: int):
@@ -75,11 +76,10 @@ def extract_features(
         )
 
 
-def _standard(path: Path) -> Standard:
-    try:
-        return Standard.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise UserError(f"{path} is damaged; restore the file, or train the run anew") from None
+def standard_of(run: Run) -> Standard:
+    """The z-score of a U-Net's input that a run has delivered."""
+    path = run.folder / STANDARD
+    return validate(Standard, read_json(path, "restore the file, or train the run anew"), str(path))
 
 
 def _slices(prepared: Prepared, study: StudySettings) -> tuple[Slices, list[FeatureSlice]]:

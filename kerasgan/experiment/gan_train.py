@@ -117,8 +117,7 @@ def evaluate_gan_train(
     _check_repeats(synthetic, repeats)
     _check_told(synthetic)
     if label is None:
-        for option, sources in (("--real", real), ("--synthetic", synthetic), ("--training", training or {})):
-            _check_labelled(option, sources)
+        _check_labelled({"--real": real, "--synthetic": synthetic, "--training": training or {}})
     if training is None and all(_is_prepared(source) for source in real.values()):
         training = real
     sequence = sequence or _sequence_learnt(synthetic)
@@ -169,9 +168,10 @@ def _check_told(synthetic: Sources) -> None:
             )
 
 
-def _check_labelled(option: str, sources: Sources) -> None:
+def _check_labelled(by_option: Mapping[str, Sources]) -> None:
     """A prepared folder that is given for several classes needs a label, else all would get the same patients."""
-    for name, source in sources.items():
+    given = [(option, sources, *own) for option, sources in by_option.items() for own in sources.items()]
+    for option, sources, name, source in given:
         again = [other for other, own in sources.items() if other != name and Path(own) == Path(source)]
         if again and _is_prepared(source):
             labels = [visit.labels for visit in open_prepared(Path(source)).manifest.visits]

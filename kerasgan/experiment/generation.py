@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kerasgan.data.imagesets import ImageSet, description_of, write_images
+from kerasgan.data.splits import SUBSETS
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import Run, open_run
 from kerasgan.files import sha256_of
@@ -16,7 +17,7 @@ from kerasgan.gan import layers, normalisation, transposed  # noqa: F401 (of whi
 from kerasgan.gan.sampling import Draw, normal, streamed, uniform
 from kerasgan.networks import read_network
 from kerasgan.papers.aggrgan import infogan  # noqa: F401 (as above)
-from kerasgan.papers.aggrgan.categories import sequence_of
+from kerasgan.papers.aggrgan.categories import LEARNT, sequence_of
 from kerasgan.papers.pggan import layers as pggan_layers  # noqa: F401 (as above)
 
 GENERATOR = Path("generators") / "generator.keras"
@@ -37,8 +38,8 @@ def generate(
 
     The same seed makes the same images, and the first ones of a larger count are those of a smaller. `category` is
     that of a run whose generator is told the class (pggan), and of no other. `kind` is png (8 or 16 `bits`), npz or
-    nifti: see `data.imagesets.write_images`. images.json beside them names run, seed and
-    training data, and whose images were learnt.
+    nifti: see `data.imagesets.write_images`. images.json beside them names run, seed and training data, and whose
+    images were learnt.
     """
     opened = open_run(run)
     stream = _streamed(opened, count, seed, category)
@@ -126,7 +127,7 @@ def learnt_by(source: str | Path) -> dict[str, Any] | None:
     """What the maker of synthetic images has learnt, of a run or of a folder of `generate`; None if nothing says so.
 
     data_hash: of the prepared folder; sequence: a modality or "concat"; held_out: whether the test patients of
-    `partition` were left out; and the other settings of the run's `study`.
+    `partition` were left out; subsets: of its patients that were learnt; and the other settings of the run's `study`.
     """
     source = Path(source)
     if (source / "run.json").is_file():
@@ -137,7 +138,10 @@ def learnt_by(source: str | Path) -> dict[str, Any] | None:
 def _learnt(run: Run) -> dict[str, Any]:
     # A study without the setting `held_out` (aggrgan's) always leaves out the test patients.
     study = {"held_out": True} | run.settings.study.model_dump(mode="json")
-    return study | {"data_hash": run.data_hash, "sequence": run.target.get("sequence") or _sequence(run)}
+    by_class = "category" in run.target  # of aggrgan, which learns from validation patients too
+    subsets = LEARNT if by_class else ("train",) if study["held_out"] else SUBSETS
+    known = {"data_hash": run.data_hash, "sequence": run.target.get("sequence") or _sequence(run)}
+    return study | known | {"subsets": list(subsets)}
 
 
 def _origin(run: Run, seed: int, category: str | None) -> str:

@@ -60,6 +60,7 @@ def evaluate_memorisation(
     if held_out is None and not (Path(real) / "manifest.json").is_file():
         raise UserError(f"{real} is no prepared folder, so it has no test subset; give --held-out a folder of images")
     notes = () if check_held_out(Path(synthetic), Path(held_out or real), partition) else (UNKNOWN,)
+    notes += _unseen(Path(synthetic), Path(real), subset, partition)
     common = {"sequence": sequence, "where": where, "partition": partition, "size": size, "seed": seed}
     sets = {
         "training": image_set(real, subset=subset, real=True, **common),
@@ -99,6 +100,24 @@ def check_held_out(synthetic: Path, held_out: Path, partition: int) -> bool:
             f"patients of partition {partition}; give --partition {learnt['partition']}"
         )
     return True
+
+
+def _unseen(synthetic: Path, real: Path, subset: str, partition: int) -> tuple[str, ...]:
+    """A note of the patients that were learnt and are not among the training images; none if all are."""
+    learnt = learnt_by(synthetic) or {}
+    if subset == "all" or not (real / "manifest.json").is_file():
+        return ()
+    prepared = open_prepared(real)
+    if learnt.get("data_hash") != prepared.hash:
+        return ()
+    there = prepared.manifest.partitions[partition - 1]
+    # Folders of older versions do not say which subsets were learnt.
+    others = [name for name in learnt.get("subsets", ()) if name != subset and there[name]]
+    return tuple(
+        f"The GAN has learnt {name} patients too, whose images are not among the training images here: compare with "
+        f"them by --subset {name}."
+        for name in others
+    )
 
 
 def _numbers(near: Memorisation) -> Numbers:

@@ -62,12 +62,9 @@ def open_run(folder: str | Path, finished: bool = True) -> Run:
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}, so no run in it")
     if not path.is_file():
-        inner = sorted(str(p.parent) for p in folder.glob("*/run.json")) if folder.is_dir() else []
-        hint = (
-            f"it is a group of runs, give one of them: {', '.join(inner)}"
-            if inner
-            else ("expected the folder of a run, such as runs/pairwise/t1-t1e, made by `kerasgan train`")
-        )
+        hint = "expected the folder of a run, such as runs/pairwise/t1-t1e, made by `kerasgan train`"
+        if inner := sorted(str(p.parent) for p in folder.glob("*/run.json")):
+            hint = f"it is a group of runs, give one of them: {', '.join(inner)}"
         raise UserError(f"{folder} has no run.json; {hint}")
     try:
         run = Run(folder=folder, **json.loads(path.read_text(encoding="utf-8")))

@@ -8,7 +8,8 @@ optimizer moments unnoticed.
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import tensorflow as tf
 
 from kerasgan.errors import UserError
 from kerasgan.files import written_aside
+
+POSITION = "//position"  # its name in the file, which no variable has
 
 
 @dataclass(frozen=True)
@@ -47,24 +50,36 @@ def save(path: Path, state: Mapping[str, keras.Variable], position: Position) ->
     """Write the state; a file named `path` is always whole."""
     arrays = values(state)
     with written_aside(path) as aside, aside.open("wb") as file:
-        np.savez(file, **arrays, **{"//position": np.array(json.dumps(asdict(position)))})
+        np.savez(file, **arrays, **{POSITION: np.array(json.dumps(asdict(position)))})
         file.flush()
         os.fsync(file.fileno())  # a rename alone may survive a crash that the content does not
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], Position]:
     """The values in a checkpoint, by name, and its position."""
+    with _opened(path) as saved:
+        arrays = dict(saved)
+        position = json.loads(str(arrays.pop(POSITION)))
+    return arrays, Position(**position)
+
+
+def position_of(path: Path) -> Position:
+    """The position of a checkpoint, without reading its variables."""
+    with _opened(path) as saved:
+        return Position(**json.loads(str(saved[POSITION])))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     try:
-        with path.open("rb") as file:
-            saved = dict(np.load(file, allow_pickle=False))
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            yield saved
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; the run was stopped before its first checkpoint, start it anew"
         ) from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path} is not a readable checkpoint ({error})") from None
-    position = json.loads(str(saved.pop("//position")))
-    return saved, Position(**position)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{path} is not a readable checkpoint ({error}); remove it, or start the run anew") from None
 
 
 def newest(folder: Path) -> Path | None:
@@ -72,23 +87,20 @@ def newest(folder: Path) -> Path | None:
     return next((path for name in ("latest", "previous") if (path := folder / f"{name}.npz").is_file()), None)
 
 
-def position_of(path: Path) -> Position:
-    """The position of a checkpoint, without reading its variables."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-        return Position(**json.loads(str(saved["//position"])))
-
-
 def restore(path: Path, state: Mapping[str, keras.Variable]) -> Position:
     """Assign every variable from `path`; returns the position."""
     saved, position = read(path)
-    if missing := set(state) ^ set(saved):
+    if unmatched := set(state) ^ set(saved):
         raise UserError(
-            f"{path} is a checkpoint of another model: {sorted(missing)[0]!r} and {len(missing) - 1} more variables "
-            "are on one side only; resume with the configuration that the run began with"
+            f"{path} is a checkpoint of another model: {sorted(unmatched)[0]!r} and {len(unmatched) - 1} more "
+            "variables are on one side only; resume with the configuration that the run began with"
         )
     for name, variable in state.items():
         if saved[name].shape != tuple(variable.shape):
-            raise UserError(f"{path}: {name} has shape {saved[name].shape}, the model's is {tuple(variable.shape)}")
+            raise UserError(
+                f"{path}: {name} has shape {saved[name].shape}, the model's is {tuple(variable.shape)}; resume with "
+                "the configuration that the run began with"
+            )
     for name, variable in state.items():
         variable.assign(saved[name])
     return position

@@ -9,6 +9,8 @@ out side by side, (n h w, rows columns c), and multiplied with the maps (n h w, 
 import keras
 import tensorflow as tf
 
+from kerasgan.gan.transposed import FIXED
+
 # On a processor (2 cores, AVX-512), seconds of both cores for the gradient of a kernel, TensorFlow's and by patches:
 #    images           maps           float32      bfloat16
 #    16x15x15x1024    16x7x7x512   0.086 0.051  0.069 0.029
@@ -103,5 +105,4 @@ def _kernel_gradient(images: tf.Tensor, maps: tf.Tensor, kernel: tf.Tensor) -> t
 
 
 def _config(config: dict) -> dict:
-    fixed = ("strides", "padding", "output_padding", "data_format", "dilation_rate", "groups")
-    return {name: value for name, value in config.items() if name not in fixed}
+    return {name: value for name, value in config.items() if name not in FIXED}

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 BATCH = 64
 
-
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
 
@@ -18,7 +17,7 @@ def normal(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 def uniform(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    """float32 numbers uniform in [-1, 1]."""
+    """float32 numbers uniform in [-1, 1)."""
     return 2 * random.random(shape, np.float32) - 1
 
 

@@ -71,9 +71,8 @@ def fit(
             "an epoch has no step: there are fewer examples than a batch, which replicas share out; lower "
             "training.batch_size"
         )
-    position = Position()
-    if resume:
-        position = checkpoint.restore(checkpoint.newest(folder) or folder / "latest.npz", model.state())
+    begin = checkpoint.newest(folder) or folder / "latest.npz"
+    position = checkpoint.restore(begin, model.state()) if resume else Position()
     running = checkpoint.values(_running_means(model))
     with stop_requests() as requests:
         keeper = _Keeper(folder, position, running, checkpoint_every, steps_per_epoch, epochs, monitor, requests, chief)
@@ -112,7 +111,7 @@ class _Keeper(keras.callbacks.Callback):
         self.folder, self.position, self.running = folder, position, running
         self.every, self.steps, self.epochs, self.monitor = every, steps, epochs, monitor
         self.requests, self.chief = requests, chief
-        self.unproven = position != Position()
+        self.resumed = self.unproven = position != Position()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.position.step:  # Keras has reset the running means of the epoch that is being finished
@@ -162,9 +161,10 @@ class _Keeper(keras.callbacks.Callback):
         """Take back a state that the very next step found to be bad."""
         previous, latest = self.folder / "previous.npz", self.folder / "latest.npz"
         if self.unproven and self.chief:
-            latest.unlink(missing_ok=True)
             if previous.exists():
                 os.replace(previous, latest)
+            elif not self.resumed:  # else it is the end of a finished run, and all there is of it
+                latest.unlink(missing_ok=True)
 
 
 def _running_means(model: AdversarialModel) -> Mapping[str, keras.Variable]:

@@ -17,7 +17,7 @@ from kerasgan.errors import UserError, nearest
 from kerasgan.gan.layers import dynamic_shape
 
 FORMS = ("auto", "strided", "phases", "patches")
-FIXED = ("strides", "padding", "output_padding", "data_format", "dilation_rate", "groups")  # not to be chosen here
+FIXED = ("strides", "padding", "output_padding", "data_format", "dilation_rate", "groups")  # of Keras's arguments
 
 
 @keras.saving.register_keras_serializable(package="kerasgan")
@@ -91,8 +91,10 @@ def fastest_form(kernel: int, channels: int, height: int | None, width: int | No
     # 0.3 to 0.6 in float32, 0.4 to 1.0 in bfloat16), as one of 2 x 2 taps with its border cropped (0.3 to 0.6), one
     # convolution for each phase (0.03 to 1.2), a matrix product with an overlapping sum (0.04 to 0.3). Of the strided
     # convolution's own product no other form was faster (blocks: 0.7 to 1.1).
-    if kernel != 4 or channels <= 8:
-        return "phases" if kernel == 4 else "strided"
+    if kernel != 4:
+        return "strided"
+    if channels <= 8:
+        return "phases"
     return "patches" if height and width and height * width <= 64 else "strided"
 
 

@@ -22,7 +22,7 @@ def nearest(queries: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np
     return index, np.linalg.norm(queries - candidates[index], axis=1)
 
 
-def kth_distance(points: np.ndarray, k: int) -> np.ndarray:
+def kth_squared_distance(points: np.ndarray, k: int) -> np.ndarray:
     """The squared distance of each point (n, f) to its k-th nearest other point, float64 (n,); n above k."""
     found, first = [], 0
     for block in squared_distances(points, points):

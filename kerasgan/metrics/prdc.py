@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasgan.metrics.nearest import kth_distance, squared_distances
+from kerasgan.metrics.nearest import kth_squared_distance, squared_distances
 
 # A point at the radius itself does not count, and rounding must not decide that.
 INSIDE = 1 - 1e-9
@@ -34,7 +34,7 @@ def prdc(real: np.ndarray, synthetic: np.ndarray, k: int) -> Prdc:
     if not 1 <= k < min(len(real), len(synthetic)):
         raise ValueError(f"neighbour {k} of {len(real)} and {len(synthetic)} points")
     real, synthetic = np.asarray(real, np.float64), np.asarray(synthetic, np.float64)
-    real_radii, synthetic_radii = (kth_distance(each, k) * INSIDE for each in (real, synthetic))
+    real_radii, synthetic_radii = (kth_squared_distance(each, k) * INSIDE for each in (real, synthetic))  # squared
     balls = np.zeros(len(synthetic), int)  # around real points, per synthetic one
     covered, recalled, first = [], [], 0
     for block in squared_distances(real, synthetic):

@@ -12,7 +12,7 @@ def psnr(reference: np.ndarray, image: np.ndarray, data_range: float, region: np
         region: bool (n, height, width): the pixels that count (default all). An image whose region is empty gives NaN.
 
     Returns:
-        float64 (n,); infinite where the images are equal.
+        float64 (n,); infinite where the images are equal in all pixels that count.
     """
     squares = np.square(np.subtract(reference, image, dtype=np.float64))
     region = np.ones(squares.shape, bool) if region is None else region

@@ -35,8 +35,8 @@ COMPARED = 500  # of these, at most
 class LatentTask(ABC):
     """Trains a generator from noise on slices; a paper says on which, with which networks, and what for.
 
-    A paper's class has `model`, its name, and its own `__init__`, which ends in this one's, `target`, `run_name`,
-    `title`, `describe`, `steps_per_epoch`, `networks`, `game`, `optimizer`.
+    A paper's class has `model`, its name, `target`, `run_name`, what is abstract here, and its own `__init__`, which
+    ends in this one's.
     """
 
     model: ClassVar[str]
@@ -97,6 +97,19 @@ class LatentTask(ABC):
             images = imagesets.of_visits(self.prepared, some[: int(enough.sum()) + 1], name)
             found.append(images.take(rng.permutation(len(images))[: COMPARED // len(by_sequence)]))
         return imagesets.resized(imagesets.joined(found), self.size)
+
+    @classmethod
+    @abstractmethod
+    def title(cls, target: dict[str, Any]) -> str:
+        """What is trained, in words."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Which images of whom are learnt, in words."""
+
+    @abstractmethod
+    def steps_per_epoch(self, replicas: int = 1) -> int:
+        """Steps of the generator."""
 
     @abstractmethod
     def networks(self) -> tuple[keras.Model, keras.Model]:

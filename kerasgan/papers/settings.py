@@ -1,9 +1,13 @@
 """What the configurations of all papers have in common."""
 
-from pydantic import model_validator
+from typing import Annotated
 
-from kerasgan.data.settings import PhantomSettings, SliceSettings, SplitSettings
+from pydantic import Strict, model_validator
+
+from kerasgan.data.settings import Modality, PhantomSettings, SliceSettings, SplitSettings
 from kerasgan.settings import Count, Section
+
+Modalities = Annotated[tuple[Modality, ...], Strict(False)]
 
 
 class StudySettings(Section):

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -148,20 +149,7 @@ def simulate_cohort(
     out = Path(out)
     _claim_folder(out, settings)
     labels = choose_labels(patients, seed, idh_fraction, tumours, head)
-    absent = choose_missing(patients, seed, settings["missing"])
-    files = [_files(out, i, head, absent.get(i)).values() for i in range(patients)]
-    todo = [i for i, own in enumerate(files) if not all(path.exists() for path in own)]
-    if todo or not (out / COMPLETE).exists():
-        write_text(out / PARTIAL, json.dumps(settings, indent=2))
-        (out / COMPLETE).unlink(missing_ok=True)
-        work = partial(_write_patient, out, seed, grid, strength, labels, head, absent)
-        with thread_pool(workers) as pool:
-            done = pool.map(work, todo)
-            for _ in tqdm(done, total=len(todo), desc="simulating", unit="patient", disable=quiet):
-                pass
-        table = "\n".join(",".join(row) for row in [labels[0], *(row.values() for row in labels)]) + "\n"
-        write_text(out / LABELS, table)
-        os.replace(out / PARTIAL, out / COMPLETE)
+    _write_cohort(out, settings, labels, choose_missing(patients, seed, settings["missing"]), workers, quiet)
     return out
 
 
@@ -231,17 +219,36 @@ def _files(out: Path, index: int, head: str, absent: str | None) -> dict[str, Pa
     return {kind: out / name / f"{name}_{suffix}.nii.gz" for kind, suffix in kinds.items()}
 
 
-def _write_patient(
+def _write_cohort(
     out: Path,
-    seed: int,
-    grid: int,
-    strength: float,
+    settings: Mapping[str, Any],
     labels: Sequence[Mapping[str, str]],
-    head: str,
     absent: Mapping[int, str],
-    index: int,
+    workers: int | None,
+    quiet: bool,
 ) -> None:
-    own = labels[index]
+    """Simulate the patients whose files are not all there; then labels.csv and, last, phantom.json."""
+    head = settings.get("head", "adult")
+    files = [_files(out, i, head, absent.get(i)).values() for i in range(len(labels))]
+    todo = [i for i, own in enumerate(files) if not all(path.exists() for path in own)]
+    if not todo and (out / COMPLETE).exists():
+        return
+    write_text(out / PARTIAL, json.dumps(settings, indent=2))
+    (out / COMPLETE).unlink(missing_ok=True)
+    with thread_pool(workers) as pool:
+        done = pool.map(partial(_write_patient, out, settings, labels, absent), todo)
+        for _ in tqdm(done, total=len(todo), desc="simulating", unit="patient", disable=quiet):
+            pass
+    table = "\n".join(",".join(row) for row in [labels[0], *(row.values() for row in labels)]) + "\n"
+    write_text(out / LABELS, table)
+    os.replace(out / PARTIAL, out / COMPLETE)
+
+
+def _write_patient(
+    out: Path, settings: Mapping[str, Any], labels: Sequence[Mapping[str, str]], absent: Mapping[int, str], index: int
+) -> None:
+    own, head = labels[index], settings.get("head", "adult")
+    seed, grid, strength = (settings[name] for name in ("seed", "grid", "strength"))
     if head == "neonate":
         patient = simulate_neonate(index, seed, grid, abnormal=own["class"] == CLASSES[0], strength=strength)
     else:
@@ -260,7 +267,7 @@ def _write_patient(
             aside.write_bytes(igzip.compress(image.to_bytes(), 2, mtime=0))
 
 
-def _claim_folder(out: Path, settings: Mapping[str, object]) -> None:
+def _claim_folder(out: Path, settings: Mapping[str, Any]) -> None:
     """Make the folder, or accept one that holds a cohort of the same settings, finished or not."""
     out.mkdir(parents=True, exist_ok=True)
     for state in (out / COMPLETE, out / PARTIAL):
@@ -309,7 +316,7 @@ def _check_tumours(tumours: Sequence[str]) -> None:
         raise UserError(f"tumours must name at least one of {', '.join(TUMOURS)}, each once, got {named}")
 
 
-def _check_settings(settings: Mapping[str, object]) -> None:
+def _check_settings(settings: Mapping[str, Any]) -> None:
     _check_range("patients", settings["patients"], 1)
     _check_common(settings["seed"], settings["grid"], settings["strength"])
     if "idh_fraction" in settings:

@@ -82,9 +82,11 @@ def ellipsoid(
         c, s = np.float32(np.cos(np.radians(pitch))), np.float32(np.sin(np.radians(pitch)))
         y, z = c * y + s * z, c * z - s * y
     scaled = [v * np.float32(1 / r) for v, r in zip((x, y, z), radii, strict=True)]
-    level = np.sqrt(sum(v * v for v in scaled))
+    # Kept from 0, the level gives -min(radii) at the centre instead of 0, the surface.
+    tiny = np.float32(1e-6)
+    level = np.maximum(np.sqrt(sum(v * v for v in scaled)), tiny)
     slope = np.sqrt(sum((v * np.float32(1 / r)) ** 2 for v, r in zip(scaled, radii, strict=True)))
-    return level * (level - 1) / np.maximum(slope, np.float32(1e-6))
+    return level * (level - 1) / np.maximum(slope, tiny / np.float32(min(radii)))
 
 
 def tube(points: np.ndarray, path: Sequence[Sequence[float]]) -> np.ndarray:

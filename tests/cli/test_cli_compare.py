@@ -256,6 +256,10 @@ def test_memorisation_takes_a_gan_that_has_not(noise_run, sagittal_folder, tmp_p
     for synthetic in (noise_run, made):
         assert "Nothing says" not in run("memorisation", *words, "--synthetic", synthetic).stdout
     known = json.loads((made / "images.json").read_text())
+    assert known["learnt"]["subsets"] == ["train"]
+    known["learnt"]["subsets"] = ["train", "validation"]  # as aggrgan's
+    (made / "images.json").write_text(json.dumps(known))
+    assert "has learnt validation patients too" in run("memorisation", *words, "--synthetic", made).stdout
     known["learnt"]["partition"] = 2
     (made / "images.json").write_text(json.dumps(known))
     assert "give --partition 2" in sentence("memorisation", *words, "--synthetic", made)

@@ -103,7 +103,7 @@ def test_an_interrupted_run_goes_on_where_it_was(cohort, tmp_path, monkeypatch):
     monkeypatch.setattr(records, "write_shard", failing)
     with pytest.raises(KeyboardInterrupt):
         run(cohort, tmp_path / "out", workers=1)
-    with pytest.raises(UserError, match="did not finish, repeat `kerasgan data prepare COHORT.csv --model MODEL --out"):
+    with pytest.raises(UserError, match=r"did not finish, repeat `kerasgan data prepare COHORT\.csv --model MODEL"):
         open_prepared(tmp_path / "out")
     # A kill can cut the journal's last line.
     with (tmp_path / "out" / "journal.jsonl").open("a") as journal:

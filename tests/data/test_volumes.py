@@ -11,7 +11,6 @@ from kerasgan.data.volumes import (
     Geometry,
     disagreement,
     read_each,
-    read_geometry,
     read_volume,
     read_volumes,
     write_volume,
@@ -135,11 +134,8 @@ def test_gzip_of_several_members_is_read(tmp_path):
     np.testing.assert_array_equal(read_volume(tmp_path / "a.nii.gz").data, voxels())
 
 
-def test_geometry_comes_from_the_header_alone(tmp_path):
-    path = tmp_path / "a.nii.gz"
-    save(path, voxels(), affine_of("LPS"))
-    path.write_bytes(path.read_bytes()[:-300])
-    geometry = read_geometry(path)
+def test_the_geometry_is_the_stored_grid(tmp_path):
+    geometry = read_volume(save(tmp_path / "a.nii.gz", voxels(), affine_of("LPS"))).geometry
     assert (geometry.shape, geometry.orientation, geometry.spacing) == (SHAPE, "LPS", (1, 1.5, 2.25))
     np.testing.assert_array_equal(geometry.affine, affine_of("LPS"))
 
@@ -151,8 +147,9 @@ def test_header_extensions_are_passed_over(tmp_path, suffix):
     content = image.to_bytes()
     path = tmp_path / f"a{suffix}"
     path.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
-    assert read_geometry(path).orientation == "LPS"
-    np.testing.assert_array_equal(read_volume(path).data, voxels()[::-1, ::-1])
+    volume = read_volume(path)
+    assert volume.geometry.orientation == "LPS"
+    np.testing.assert_array_equal(volume.data, voxels()[::-1, ::-1])
 
 
 # ---- channels of 4-D files ------------------------------------------------------------------------------------------
@@ -163,7 +160,7 @@ def test_a_channel_of_a_4d_file(tmp_path):
     source = save(tmp_path / "a.nii.gz", data)
     volume = read_volume(f"{source}#2")
     np.testing.assert_array_equal(volume.data, data[..., 2])
-    assert volume.geometry.shape == read_geometry(f"{source}#2").shape == SHAPE
+    assert volume.geometry.shape == SHAPE
     assert volume.source == f"{source}#2"
 
 
@@ -172,11 +169,10 @@ def test_a_4d_file_of_one_volume_is_3d(tmp_path):
     np.testing.assert_array_equal(read_volume(source).data, voxels(shape=(*SHAPE, 1))[..., 0])
 
 
-@pytest.mark.parametrize("read", [read_volume, read_geometry])
-def test_4d_without_a_channel_is_refused(tmp_path, read):
+def test_4d_without_a_channel_is_refused(tmp_path):
     source = save(tmp_path / "a.nii.gz", voxels(shape=(*SHAPE, 4)))
     with pytest.raises(UserError, match=r"a\.nii\.gz is 4-D \(8 x 9 x 7 x 4\).*#0 to .*#3"):
-        read(source)
+        read_volume(source)
 
 
 def test_a_channel_that_does_not_exist_is_refused(tmp_path):
@@ -236,11 +232,10 @@ def test_a_flipped_bit_is_found_by_the_checksum(tmp_path):
         ("a.nii.gz", b""),
     ],
 )
-@pytest.mark.parametrize("read", [read_volume, read_geometry])
-def test_what_is_no_nifti_is_refused(tmp_path, name, content, read):
+def test_what_is_no_nifti_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=f"{name} is no NIfTI file"):
-        read(tmp_path / name)
+        read_volume(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -252,30 +247,27 @@ def test_what_is_no_nifti_is_refused(tmp_path, name, content, read):
         (112, struct.pack("<2f", 1, np.inf), "a.nii has a broken NIfTI header"),  # scl_slope, scl_inter
     ],
 )
-@pytest.mark.parametrize("read", [read_volume, read_geometry])
-def test_broken_headers_are_refused(tmp_path, field, content, message, read):
+def test_broken_headers_are_refused(tmp_path, field, content, message):
     whole = bytearray(nibabel.Nifti1Image(voxels(), np.eye(4)).to_bytes())
     whole[field : field + len(content)] = content
     (tmp_path / "a.nii").write_bytes(whole)
     with pytest.raises(UserError, match=message):
-        read(tmp_path / "a.nii")
+        read_volume(tmp_path / "a.nii")
 
 
-@pytest.mark.parametrize("read", [read_volume, read_geometry])
-def test_a_file_called_gz_that_is_none_is_refused(tmp_path, read):
+def test_a_file_called_gz_that_is_none_is_refused(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes(nibabel.Nifti1Image(voxels(), np.eye(4)).to_bytes())
     with pytest.raises(UserError, match=r"a\.nii\.gz is truncated or damaged"):
-        read(tmp_path / "a.nii.gz")
+        read_volume(tmp_path / "a.nii.gz")
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-@pytest.mark.parametrize("read", [read_volume, read_geometry])
-def test_missing_files_and_folders_are_named(tmp_path, suffix, read):
+def test_missing_files_and_folders_are_named(tmp_path, suffix):
     with pytest.raises(UserError, match=r"no such file: .*gone"):
-        read(tmp_path / f"gone{suffix}")
+        read_volume(tmp_path / f"gone{suffix}")
     (tmp_path / f"folder{suffix}").mkdir()
     with pytest.raises(UserError, match=f"folder{suffix}"):
-        read(tmp_path / f"folder{suffix}")
+        read_volume(tmp_path / f"folder{suffix}")
 
 
 def test_unknown_suffix_is_refused(tmp_path):
@@ -314,7 +306,7 @@ def test_an_affine_that_maps_to_no_volume_is_refused(tmp_path):
 
 def test_volumes_of_a_visit_agree_across_stored_orientations(tmp_path):
     first = read_volume(save(tmp_path / "t1.nii", voxels(), affine_of("LPS")))
-    write_volume(tmp_path / "t2.nii", first.data, read_geometry(tmp_path / "t1.nii"), np.float32)
+    write_volume(tmp_path / "t2.nii", first.data, first.geometry, np.float32)
     canonical = Geometry(first.data.shape, first.affine, "RAS")
     write_volume(tmp_path / "flair.nii.gz", first.data, canonical, np.uint8)
     sources = {"t1": str(tmp_path / "t1.nii"), "t2": str(tmp_path / "t2.nii"), "flair": str(tmp_path / "flair.nii.gz")}
@@ -446,8 +438,8 @@ def test_metaimage_and_nifti_of_one_image_agree(tmp_path):
     second = read_volume(metaimage(tmp_path / "a.nii"))
     np.testing.assert_array_equal(first.data, second.data)
     np.testing.assert_allclose(first.affine, second.affine, atol=1e-5)
-    assert first.geometry.orientation == second.geometry.orientation == read_geometry(tmp_path / "a.mha").orientation
-    assert first.geometry.shape == read_geometry(tmp_path / "a.mha").shape == SHAPE
+    assert first.geometry.orientation == second.geometry.orientation
+    assert first.geometry.shape == SHAPE
     assert disagreement(first, second) is None
 
 
@@ -471,7 +463,7 @@ def test_metaimage_with_vectors_is_refused(tmp_path):
 def test_missing_metaimage_is_named(tmp_path):
     pytest.importorskip("SimpleITK")
     with pytest.raises(UserError, match=r"no such file: .*a\.mha"):
-        read_geometry(tmp_path / "a.mha")
+        read_volume(tmp_path / "a.mha")
 
 
 def test_metaimage_without_simpleitk_names_the_extra(tmp_path, monkeypatch):

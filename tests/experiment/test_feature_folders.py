@@ -142,7 +142,7 @@ def test_a_patient_without_grade(unet_run, graded_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("file", "message"),
-    [("unet.keras", r"unet\.keras cannot be read"), ("standard.json", r"standard\.json is damaged")],
+    [("unet.keras", r"unet\.keras cannot be read"), ("standard.json", r"standard\.json: not readable as JSON")],
 )
 def test_a_damaged_run(file, message, unet_run, tmp_path):
     run = pointed(unet_run, tmp_path / "run")

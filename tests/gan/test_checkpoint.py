@@ -52,6 +52,11 @@ def test_unreadable_and_missing_files(tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match="not a readable checkpoint"):
         checkpoint.restore(path, model.state())
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        checkpoint.position_of(path)
+    np.savez(path, **checkpoint.values(model.state()))
+    with pytest.raises(UserError, match=r"not a readable checkpoint .*position"):
+        checkpoint.read(path)
 
 
 def test_a_failed_save_keeps_the_last_one(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
 from kerasgan.metrics import nearest as module
-from kerasgan.metrics.nearest import kth_distance, nearest, squared_distances
+from kerasgan.metrics.nearest import kth_squared_distance, nearest, squared_distances
 from kerasgan.metrics.prdc import prdc
 
 
@@ -44,7 +44,7 @@ def test_a_copy_is_at_exactly_0(points):
 @pytest.mark.usefixtures("blocks")
 def test_kth_neighbour_is_not_the_point_itself(points):
     expected = np.sort(cdist(points[0], points[0], "sqeuclidean"), axis=1)[:, 3]
-    np.testing.assert_allclose(kth_distance(points[0], 3), expected, rtol=1e-10)
+    np.testing.assert_allclose(kth_squared_distance(points[0], 3), expected, rtol=1e-10)
 
 
 def prdc_by_loops(real, synthetic, k):

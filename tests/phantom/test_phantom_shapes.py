@@ -10,7 +10,11 @@ def points(*rows):
 
 def test_an_ellipsoid_with_equal_radii_is_a_sphere():
     there = points((1, 2, 3), (1, 2, 8), (4, 6, 3), (11, 2, 3))
-    np.testing.assert_allclose(shapes.ellipsoid(there, (1, 2, 3), (5, 5, 5)), [0, 0, 0, 5], atol=1e-4)
+    np.testing.assert_allclose(shapes.ellipsoid(there, (1, 2, 3), (5, 5, 5)), [-5, 0, 0, 5], atol=1e-4)
+
+
+def test_the_centre_of_an_ellipsoid_lies_inside():
+    assert shapes.ellipsoid(points((1, 2, 3)), (1, 2, 3), (5, 4, 6))[0] == pytest.approx(-4, rel=1e-5)
 
 
 @pytest.mark.parametrize(("tip", "turn"), [((10, 0, 0), {"yaw": 90}), ((0, 0, 10), {"pitch": 90})])

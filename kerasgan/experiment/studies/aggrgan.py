@@ -261,7 +261,7 @@ def _classified_from(work: Study, found: Sequence[str], network: str) -> dict[st
     if Path(weights).is_file():
         weights = sha256_of(Path(weights))
     made = {category: _note(work, category)["made_from"] for category in found}
-    return {"settings": own, "weights": weights, "images": made}
+    return {"settings": own, "weights": weights, "images": made, "result": list(Result.__dataclass_fields__)}
 
 
 def _is_classified(work: Study, kind: str, found: Sequence[str], network: str) -> bool:
@@ -335,7 +335,7 @@ def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
         f"{_note(work, next(iter(chosen.values()))[0])['weights']}, {settings.style.iterations} iterations (2000). "
         "AGGrGAN's rows are after style transfer (assumed); those before it are ours alone."
     ]
-    tables = []
+    tables, results = [], {kind: _results(work, kind, found) for kind, found in chosen.items()}
     for kind, found in chosen.items():
         scores = {
             category: {
@@ -345,10 +345,9 @@ def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
             for category in found
         }
         tables += study.tables(kind, scores, notes)
-        results = _results(work, kind) if len(found) > 1 else []
-        if results:
+        if results[kind]:
             split = f"Ours is {classification.SPLITS[settings.classification.split]}."
-            table = classification.classification_table(results, study.DATASETS[kind], [split])
+            table = classification.classification_table(results[kind], study.DATASETS[kind], [split])
             tables.append(replace(table, name=f"table5_{kind}"))
     lengths = ", ".join(
         f"{NAMES[model]} {getattr(settings, model).epochs} epochs ({650 if model == 'dcgan2' else 1000})"
@@ -362,7 +361,8 @@ def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
         "scores": {category: _note(work, category)["scores"] for found in chosen.values() for category in found},
         "weights": {category: _note(work, category)["weights"] for found in chosen.values() for category in found},
         "classification": {
-            kind: [asdict(each) | {"accuracy": each.accuracy} for each in _results(work, kind)] for kind in chosen
+            kind: [asdict(each) | {"accuracy": each.accuracy, "interval": each.interval} for each in own]
+            for kind, own in results.items()
         },
     }
     write_text(work.folder / "results.json", json.dumps(content, indent=1))
@@ -371,14 +371,14 @@ def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
             _draw(work, name, chosen[kind], columns, length)
 
 
-def _results(work: Study, kind: str) -> list[Result]:
-    found = []
-    for network in work.settings.classification.networks:
-        path = work.results(kind, network)
-        if path.is_file():
-            for each in read_note(path)["results"]:
-                found.append(Result(**{name: _tuples(value) for name, value in each.items()}))
-    return found
+def _results(work: Study, kind: str, found: Sequence[str]) -> list[Result]:
+    """Of the networks that have been trained on the images as they are now."""
+    return [
+        Result(**{name: _tuples(value) for name, value in each.items()})
+        for network in work.settings.classification.networks
+        if _is_classified(work, kind, found, network)
+        for each in read_note(work.results(kind, network))["results"]
+    ]
 
 
 def _tuples(value: Any) -> Any:

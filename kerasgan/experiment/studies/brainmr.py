@@ -38,7 +38,6 @@ from kerasgan.papers.brainmr.settings import BrainmrSettings
 from kerasgan.papers.brainmr.study import Row
 from kerasgan.report.mosaics import image_sheet
 
-ENCODER_IMAGES = 2000  # at most, of an encoder's training
 SHOWN = 8  # images of a row in the figures
 FIGURES = {"dcgan": "figure3.png", "wgan": "figure4.png"}
 
@@ -132,14 +131,14 @@ def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
     return steps
 
 
-def _chosen(work: Study, size: int) -> dict[str, Any]:
+def _encoded(work: Study, size: int) -> dict[str, Any]:
     """The images that an encoder learns."""
     partition = work.settings.study.partition
     visits = [
         visits_with(work.prepared, name, work.learnt, partition, *_who(work))
         for name in sequences_of(work.prepared, None)
     ]
-    count = min(ENCODER_IMAGES, sum(map(count_slices, visits)))
+    count = min(common.ENCODER_IMAGES, sum(map(count_slices, visits)))
     return {
         "sequence": None,
         "subset": work.learnt,
@@ -154,7 +153,7 @@ def _encoder(work: Study, size: int) -> tuple[Path, EncoderSettings, dict[str, A
     """The encoder of a size, as `common.is_encoded` and `common.encode` take it."""
     own = work.settings.comparison
     settings = EncoderSettings(epochs=own.encoder_epochs, seed=own.seed)
-    return work.encoder(size), settings, _chosen(work, size), work.prepared
+    return work.encoder(size), settings, _encoded(work, size), work.prepared
 
 
 def _who(work: Study) -> tuple[str | None, str]:

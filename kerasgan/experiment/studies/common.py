@@ -15,6 +15,7 @@ from kerasgan.experiment.comparison import train_image_encoder
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.training import train
 from kerasgan.files import remove, write_text
+from kerasgan.papers import MODELS
 from kerasgan.report.tables import Table
 from kerasgan.settings import Section, read_json
 
@@ -96,7 +97,8 @@ def begun(kind: type[S], paper: str, settings: Section, words: Words, **more: An
     if words.get("dry_run") and data is None and not is_simulated(settings):
         click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
         return None
-    prepared = open_prepared(Path(data), settings.data, settings.split) if data else simulated(settings, quiet)
+    model = next(name for name, card in MODELS.items() if card.config == paper)  # any: they prepare alike
+    prepared = open_prepared(Path(data), settings.data, settings.split, model) if data else simulated(settings, quiet)
     options = {
         "config": words.get("config"),
         "profile": words.get("profile", "full"),
@@ -126,6 +128,8 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 # ---- the encoder in whose features a study compares -----------------------------------------------------------------
+
+ENCODER_IMAGES = 2000  # at most, of its training
 
 
 def is_encoded(path: Path, settings: EncoderSettings, images: Mapping[str, Any], prepared: Prepared) -> bool:

@@ -26,7 +26,7 @@ from kerasgan.experiment.training import TASKS, is_done
 from kerasgan.files import remove, sha256_of, write_text, written_aside
 from kerasgan.papers import settings_of
 from kerasgan.papers.featuregan import published, study
-from kerasgan.papers.featuregan.generation import CRITIC, GENERATOR
+from kerasgan.papers.featuregan.generation import CRITIC, GENERATOR, class_accuracy_table
 from kerasgan.papers.featuregan.segmentation import NETWORK, first_weights
 from kerasgan.papers.featuregan.settings import FeatureganSettings
 from kerasgan.papers.featuregan.store import FeatureStore, open_features
@@ -236,7 +236,7 @@ def _write_tables(work: Study) -> None:
     ]
     tables = [
         study.unet_table(unet, settings.unet.loss),
-        study.class_accuracy_table(gans, settings.study),
+        class_accuracy_table(gans, settings.study),
         study.sweep_table(points, baseline["linear"], settings.study, sweep.confidence, notes),
     ]
     own = settings.unet

@@ -43,7 +43,6 @@ from kerasgan.papers.pggan.settings import PgganSettings
 from kerasgan.report.mosaics import image_sheet
 from kerasgan.settings import flat
 
-ENCODER_IMAGES = 2000  # at most, of an encoder's training
 SHOWN = 8  # images of a line in the figure
 SPLITS = 10  # of the inception score, as papers take
 MOST_STEPS = 5000  # of the logistic regression's solver
@@ -89,8 +88,10 @@ class Study(common.Study):
             "dcgan.batch_size": own.batch_size,
             "dcgan.epochs": own.steps // own.steps_per_epoch,
             "dcgan.steps_per_epoch": own.steps_per_epoch,
-            "dcgan.precision": self.settings.pggan.precision,
         }
+        # What decides how it is computed, and not what.
+        numerics = ("precision", "jit", "strategy", "deterministic")
+        chosen |= {f"dcgan.{name}": getattr(self.settings.pggan, name) for name in numerics}
         overrides = tuple(f"{key}={json.dumps(value)}" for key, value in chosen.items())
         return {"config": None, "profile": "full", "overrides": overrides}
 
@@ -161,7 +162,7 @@ def _steps(work: Study) -> list[Step]:
 def _encoded(work: Study) -> dict[str, Any]:
     """The images that the encoder learns."""
     own, prepared = work.settings.study, work.prepared
-    count = min(ENCODER_IMAGES, count_slices(visits_with(prepared, own.modality, "train", own.partition)))
+    count = min(common.ENCODER_IMAGES, count_slices(visits_with(prepared, own.modality, "train", own.partition)))
     chosen = {"sequence": own.modality, "subset": "train", "where": None, "partition": own.partition, "size": None}
     return chosen | {"count": count}
 

@@ -24,12 +24,12 @@ from scipy.ndimage import affine_transform
 
 from kerasgan.errors import UserError
 from kerasgan.evaluation.fitting import in_batches
-from kerasgan.metrics.proportions import wilson_interval
 from kerasgan.papers.aggrgan import cnns
 from kerasgan.papers.aggrgan.published import CASES, TABLE_5
 from kerasgan.report.tables import Table
 
 BACKGROUND = -1.0
+DRAWS = 2000  # of patients, for an interval
 SPLITS = {
     "patient": "split by patient; a generated image is on the side of its reference's patient",
     "slice": "split by slice: slices of one patient are on both sides, which flatters the accuracies",
@@ -264,7 +264,7 @@ class Result:
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]  # rows are the truth, columns the decisions
     images: tuple[int, int, int]  # train, validation, test
-    patients: int  # of the test part
+    by_patient: tuple[tuple[int, int], ...]  # right decisions and images of each patient of the test part
     epochs: int
     best_epoch: int  # of the lowest validation loss, from 1, whose weights were tested
 
@@ -281,8 +281,15 @@ class Result:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the accuracy, as if images were independent."""
-        return wilson_interval(int(np.trace(self.confusion)), int(np.sum(self.confusion)))
+        """95 % percentile interval (Efron 1979) of the accuracy: patients are drawn anew, with all of their images.
+
+        An image that was generated is drawn with the patient of its reference.
+        """
+        patients = len(self.by_patient)
+        drawn = np.random.default_rng(0).multinomial(patients, np.full(patients, 1 / patients), DRAWS)
+        right, images = (drawn @ np.array(self.by_patient)).T
+        low, high = np.quantile(right / images, (0.025, 0.975))
+        return float(low), float(high)
 
 
 def train_and_test(
@@ -294,7 +301,6 @@ def train_and_test(
     batch_size: int,
     learning_rate: float,
     seed: int,
-    jit: bool = False,
     quiet: bool = False,
 ) -> Result:
     """Train a network of `cnns.NETWORKS` on a case, by Adam, and test the epoch of the lowest validation loss.
@@ -306,7 +312,6 @@ def train_and_test(
         weights: `imagenet`, a local file or `random`; see `cnns.load_cnn`.
         epochs, batch_size: in the paper 20 and 32.
         seed: of the weights that are drawn and of the order of images.
-        jit: XLA.
 
     Raises:
         UserError: as `cnns.load_cnn`; training diverged.
@@ -321,15 +326,20 @@ def train_and_test(
         batch_size=batch_size,
         learning_rate=learning_rate,
         seed=seed,
-        jit=jit,
         title=title,
         quiet=quiet,
     )
-    confusion = _confusion(case.test.labels, decisions(cnn.network, case.test.images, title), len(case.test.classes))
-    sizes = tuple(len(part) for part in (case.train, case.validation, case.test))
-    patients = len(set(case.test.groups))
+    decision = decisions(cnn.network, case.test.images, title)
     return Result(
-        case.name, network, cnn.weights, case.test.classes, confusion, sizes, patients, epochs, best_epoch=best
+        case.name,
+        network,
+        cnn.weights,
+        case.test.classes,
+        _confusion(case.test.labels, decision, len(case.test.classes)),
+        images=tuple(len(part) for part in (case.train, case.validation, case.test)),
+        by_patient=_by_patient(decision == case.test.labels, case.test.groups),
+        epochs=epochs,
+        best_epoch=best,
     )
 
 
@@ -339,6 +349,12 @@ def decisions(network: keras.Model, images: np.ndarray, title: str) -> np.ndarra
     if not np.isfinite(probabilities).all():
         raise UserError(f"{title}: training has diverged, the network gives no numbers; lower the learning rate")
     return probabilities.argmax(axis=1)
+
+
+def _by_patient(right: np.ndarray, groups: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    whose = np.unique(groups, return_inverse=True)[1]
+    counts = np.bincount(whose, right).astype(int), np.bincount(whose)
+    return tuple(zip(*(each.tolist() for each in counts), strict=True))
 
 
 def _confusion(truth: np.ndarray, decision: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
@@ -362,14 +378,14 @@ def classification_table(results: Sequence[Result], dataset: str, notes: Sequenc
                 f"{100 * result.accuracy:.2f}",
                 " to ".join(f"{100 * bound:.1f}" for bound in result.interval),
                 ", ".join(f"{name} {100 * share:.1f}" for name, share in result.by_class.items()),
-                ", ".join(map(str, result.images)),
+                f"{', '.join(map(str, result.images))} of {len(result.by_patient)} patients",
                 f"{result.best_epoch} of {result.epochs}",
                 result.weights,
             ]
         )
     notes = [
-        "Intervals are Wilson's, as if images were independent; slices of one patient are alike, so that they are "
-        "too narrow.",
+        f"Intervals draw the patients of the test part anew, {DRAWS} times, with all of their images, since slices of "
+        "one patient are alike; a generated image is drawn with the patient of its reference.",
         "The small network is ours; the paper has none.",
         *notes,
     ]

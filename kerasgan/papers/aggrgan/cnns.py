@@ -119,7 +119,6 @@ def train(
     batch_size: int,
     learning_rate: float,
     seed: int,
-    jit: bool,
     title: str,
     quiet: bool,
 ) -> int:
@@ -129,11 +128,10 @@ def train(
         network: of `load_cnn`.
         training, validation: images (n, h, w) in [-1, 1] and labels int (n,).
         seed: of the order of the images, anew each epoch.
-        jit: XLA.
         title: of the progress bar.
     """
     network.compile(
-        keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=jit
+        keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
     )
     kept, held = (
         tf.data.Dataset.from_tensor_slices((images[..., None], labels)) for images, labels in (training, validation)

@@ -20,9 +20,7 @@ class StudySettings(papers.StudySettings):
     label: str  # label column whose values are tumours
     tumours: Names  # its values, in the order of the tables
     sequence: Modality  # whose slices a tumour's are
-    modalities: Annotated[
-        tuple[Modality, ...], Strict(False)
-    ]  # classes of the other data set, in the order of the tables
+    modalities: papers.Modalities  # classes of the other data set, in the order of the tables
 
 
 class NetworkSettings(Section):

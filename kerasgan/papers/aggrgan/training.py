@@ -24,8 +24,9 @@ class AggrganTask(LatentTask):
     @classmethod
     def target(cls, category: str) -> dict[str, Any]:
         """A class by its name, a modality by any of its names, or "all": each class that the data has."""
-        known = category.lower() != "all" and is_modality(category)
-        return {"category": canonical(category) if known else "all" if category.lower() == "all" else category}
+        if category.lower() == "all":
+            return {"category": "all"}
+        return {"category": canonical(category) if is_modality(category) else category}
 
     @classmethod
     def run_name(cls, target: dict[str, Any], settings: AggrganSettings) -> str:

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 from keras import Input, Model, layers
 
 from kerasgan.errors import UserError
-from kerasgan.evaluation.applications import described
+from kerasgan.evaluation.applications import IMAGENET, RANDOM, URL, described, load_application
 
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # filters, convolutions
 KERNEL = 3
 WEIGHTS_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
-WEIGHTS_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg19/{WEIGHTS_FILE}"
+ADDRESS = f"vgg19/{WEIGHTS_FILE}"  # below `applications.URL`
+WEIGHTS_URL = URL + ADDRESS
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ def load_vgg19(weights: str, seed: int) -> Vgg19:
             differs being named.
     """
     network = vgg19()
-    if weights == "imagenet":
-        arrays, name = _imagenet(), "ImageNet weights of keras.applications"
-    elif weights == "random":
+    if weights == IMAGENET:
+        instead = "give its path in place of imagenet"
+        original, name = load_application("VGG19", ADDRESS, IMAGENET, seed, instead, include_top=False)
+        arrays = original.get_weights()
+    elif weights == RANDOM:
         arrays, name = _random(network, seed), f"random weights, seed {seed}"
     else:
         arrays, name = _read(Path(weights), network), described(Path(weights))
@@ -58,17 +60,6 @@ def vgg19() -> Model:
             x = layers.Conv2D(filters, KERNEL, padding="same", activation="relu", dtype="float32", name=name)(x)
         x = layers.AveragePooling2D(2, dtype="float32", name=f"block{block}_pool")(x)  # the original's is the maximum
     return Model(image, x, name="vgg19")
-
-
-def _imagenet() -> list[np.ndarray]:
-    try:
-        return keras.applications.VGG19(include_top=False, weights="imagenet").get_weights()
-    except Exception as error:  # Keras raises Exception itself for a failed download
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"the ImageNet weights of VGG-19 cannot be had ({reason}); get {WEIGHTS_FILE} from {WEIGHTS_URL} and give "
-            "its path in place of imagenet"
-        ) from None
 
 
 def _random(network: Model, seed: int) -> list[np.ndarray]:

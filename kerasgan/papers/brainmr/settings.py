@@ -52,11 +52,11 @@ class TuringSettings(Section):
 class ComparisonSettings(Section):
     """How real and synthetic images are compared."""
 
-    images: Count
-    seeds: Count
-    c2st_epochs: Count
-    encoder_epochs: Count
-    neighbours: Count
+    images: Count  # real ones, and as many synthetic, of each metric
+    seeds: Count  # repetitions of the two-sample test, each with a split of its own
+    c2st_epochs: Count  # of the two-sample test's CNN
+    encoder_epochs: Count  # of the autoencoder whose features the metrics use
+    neighbours: Count  # k of precision, recall, density and coverage
     seed: Seed
 
 

@@ -155,8 +155,7 @@ class FeatureClassifierTask:
         ]
         return (
             f"{self.prepared.manifest.origin}: {' and '.join(each)} features to learn, {self.added} of them synthetic "
-            f"({_counted(self.added_by_class)}); "
-            f"{len(self.held_out)} real ones held out"
+            f"({_counted(self.added_by_class)}); {len(self.held_out)} real ones held out"
         )
 
     def network(self) -> keras.Model:

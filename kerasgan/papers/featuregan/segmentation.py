@@ -53,6 +53,10 @@ BLIND = (
     "The network predicts no tumour in any held-out slice, where soft Dice has no slope to learn from: begin a new run "
     "with a lower unet.learning_rate or with weights of a trained U-Net (unet.weights)."
 )
+CHOSEN = (
+    "The epoch that is delivered was chosen by the very patients that it is measured on, so these numbers flatter it: "
+    "set unet.keep=latest, or study.validate_on=validation."
+)
 PUBLISHED_SIZE = 240  # pixels, for which Table 1 gives the elastic distortion
 
 
@@ -243,15 +247,21 @@ class UnetTask:
             "best": best,
             "delivered": delivered,
             "blind": not bool(held_out["counts"][:, 1].any()),
+            "chosen_on_held_out": self.training.keep == "best" and self.settings.study.validate_on == "test",
             "slices_with_tumour": {name: float(held_out[name][with_tumour].mean()) for name in MEASURES},
             "patients": {name: [float(each.mean()), float(each.std())] for name, each in patients.items()},
         }
         write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
         table = quality_table(metrics, len(next(iter(patients.values()))), self.training)
-        if not held_out["counts"][:, 1].any():
-            table += f"\n\n{BLIND}"
+        table += "".join(f"\n\n{note}" for note in cautions(metrics))
         write_text(folder / "quality.md", f"Data: {self.prepared.manifest.origin}\n\n{table}\n")
         return table
+
+
+def cautions(metrics: dict[str, Any]) -> list[str]:
+    """What to mind in reading a run's metrics.json; one of an older run does not say what its epoch was chosen on."""
+    known = ((BLIND, metrics["blind"]), (CHOSEN, metrics.get("chosen_on_held_out")))
+    return [note for note, holds in known if holds]
 
 
 def first_weights(settings: UnetSettings) -> str:

@@ -4,12 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, model_validator
 
-from kerasgan.data.settings import Modality
 from kerasgan.gan.settings import TrainingSettings
 from kerasgan.papers import settings as papers
 from kerasgan.settings import Confidence, Count, Counts, Decay, Natural, Part, Rate, Section, Share, Weight
 
-Modalities = Annotated[tuple[Modality, ...], Strict(False)]
 Block = Literal[
     "encoder1", "encoder2", "encoder3", "encoder4", "encoder5", "decoder4", "decoder3", "decoder2", "decoder1"
 ]
@@ -20,7 +18,7 @@ PRETRAINED = ("flair", "t1", "t1e", "t2")  # the channels of u-net-brain-tumor's
 class StudySettings(papers.TwoClasses):
     """On whom: sections 3.4 and 3.5."""
 
-    modalities: Modalities  # channels of the U-Net
+    modalities: papers.Modalities  # channels of the U-Net
     validate_on: Literal["test", "validation"]  # the patients on whom each epoch is measured
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What Mehra et al. report, ours beside it: Table 2, the class accuracies of 4.2.3, Table 3 and the sweep of 4.2.4."""
+"""What Mehra et al. report, ours beside it: Table 2, Table 3 and the sweep of 4.2.4; of 4.2.3 see generation.py."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from scipy.stats import t as students_t
 
 from kerasgan.papers.featuregan import published
 from kerasgan.papers.featuregan.classification import OURS
-from kerasgan.papers.featuregan.segmentation import BLIND, best_epochs
+from kerasgan.papers.featuregan.segmentation import best_epochs, cautions
 from kerasgan.papers.featuregan.settings import StudySettings
 from kerasgan.report.tables import Table
 
@@ -47,28 +47,11 @@ def unet_table(metrics: dict[str, Any], loss: str) -> Table:
         ["measure", "best, training", "best, validation", "delivered, held out"],
         rows,
         [
-            *([BLIND] if metrics["blind"] else []),
+            *cautions(metrics),
             f"Mehra et al.: {values} survive in the text, without the names of their rows and columns. Ours, of whole "
             f"held-out patients: hard Dice {dice:.3f} (SD {spread:.3f}).",
         ],
     )
-
-
-def class_accuracy_table(runs: Sequence[dict[str, Any]], study: StudySettings) -> Table:
-    """Section 4.2.3: generated features whose class the discriminator tells right, by width."""
-    rows = [
-        [
-            str(run["width"]),
-            str(run["samples"]),
-            f"{run['class_accuracy']:.3f}",
-            *(f"{run['by_class'][name]:.3f}" for name in study.classes[::-1]),
-            str(published.CLASS_ACCURACY.get(run["width"], "–")),
-        ]
-        for run in runs
-    ]
-    header = ["ngf = ndf", "generated", "class accuracy", *study.classes[::-1], "Mehra et al., of 4800"]
-    note = "Whether D tells the class that G was asked for. It rates features, not how well they help."
-    return Table("class_accuracy", "Section 4.2.3: class accuracy of generated features", header, rows, [note])
 
 
 def sweep_table(

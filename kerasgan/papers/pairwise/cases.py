@@ -36,11 +36,11 @@ def removed_scans(prepared: Prepared, settings: PairwiseSettings) -> dict[str, s
         return {}
     names = modalities_of(prepared, settings)
     patients = sorted({visit.patient for visit in prepared.visits("train", settings.study.partition, names)})
-    each = round(settings.study.removed * len(patients))
+    each = min(round(settings.study.removed * len(patients)), len(patients) // len(names))
     if not each:
         raise UserError(
             f"case b removes {settings.study.removed:.0%} of the scans of each modality, which is none of "
-            f"{len(patients)} training patients with all modalities; raise study.removed, or use case a"
+            f"{len(patients)} training patients with all modalities; raise study.removed, add patients, or use case a"
         )
     random = np.random.default_rng([settings.split.seed, settings.study.partition])
     drawn = random.permutation(len(patients))[: each * len(names)]

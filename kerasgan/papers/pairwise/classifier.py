@@ -106,8 +106,8 @@ class ClassifierTask:
         return self.settings.classifier
 
     def describe(self) -> str:
-        """One line per stage for the user."""
-        lines = [f"streams: {', '.join(DISPLAY[name] for name in self.modalities)}"]
+        """Which data, the streams, and what each stage learns, for the user."""
+        lines = [f"{self.prepared.manifest.origin}, streams: {', '.join(DISPLAY[name] for name in self.modalities)}"]
         for stage in self.stages:
             what = "synthetic" if stage.subset.store is self.enlarged else "real"
             lines.append(f"{stage.name}: {stage.subset.describe()}, {what}")

@@ -73,7 +73,7 @@ def predictor(network: keras.Model, settings: ClassifierSettings) -> Callable[[M
 def levels(predictions: Predictions, subset, settings: ClassifierSettings) -> dict[str, Level]:
     """The slices of a `classifier.Subset` and, by the vote, its patients."""
     probability = predictions.probability
-    names = [f"{visit} {view} {index}" for visit, view, index in ((p[0], p[1], p[2]) for p in subset.places)]
+    names = [f"{visit} {view} {index}" for visit, view, index, _ in subset.places]
     slices = Level(names, subset.patients, subset.labels, probability, (probability > 0.5).astype(int))
     patients, score, decision = patient_vote(probability, subset.patients, settings.vote)
     truth = {patient: label for patient, label in zip(subset.patients.tolist(), subset.labels.tolist(), strict=True)}
@@ -111,28 +111,8 @@ def report(
         metrics[name] = {level: evaluate(value, settings) for level, value in found.items()} | {
             "attention": attention_by_class(predictions, subset, modalities, classifier)
         }
-        rows = zip(
-            subset.places, subset.patients, subset.labels, predictions.probability, predictions.attention, strict=True
-        )
-        tables["predictions"] += [
-            {"subset": name, "patient": patient, "visit": visit, "view": view, "slice": index, "truth": int(label)}
-            | {"probability": f"{probability:.6f}"}
-            | {f"attention_{modality}": f"{a:.4f}" for modality, a in zip(modalities, attention, strict=True)}
-            for (visit, view, index, _), patient, label, probability, attention in rows
-        ]
-        by_patient = found["patients"]
-        tables["patients"] += [
-            {
-                "subset": name,
-                "patient": patient,
-                "truth": int(truth),
-                "score": f"{score:.6f}",
-                "decision": int(decision),
-            }
-            for patient, truth, score, decision in zip(
-                by_patient.names, by_patient.truth, by_patient.score, by_patient.decision, strict=True
-            )
-        ]
+        tables["predictions"] += [{"subset": name} | row for row in _slice_rows(subset, predictions, modalities)]
+        tables["patients"] += [{"subset": name} | row for row in _patient_rows(found["patients"])]
     for name, rows in tables.items():
         write_csv(folder / f"{name}.csv", rows)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
@@ -140,6 +120,26 @@ def report(
     write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n")
     _draw(folder, network, arrays, predictions, subset, found, settings, origin)  # of the last subset, the test set
     return table
+
+
+def _slice_rows(subset, predictions: Predictions, modalities: tuple[str, ...]) -> list[dict[str, object]]:
+    rows = zip(
+        subset.places, subset.patients, subset.labels, predictions.probability, predictions.attention, strict=True
+    )
+    return [
+        {"patient": patient, "visit": visit, "view": view, "slice": index, "truth": int(label)}
+        | {"probability": f"{probability:.6f}"}
+        | {f"attention_{modality}": f"{a:.4f}" for modality, a in zip(modalities, attention, strict=True)}
+        for (visit, view, index, _), patient, label, probability, attention in rows
+    ]
+
+
+def _patient_rows(patients: Level) -> list[dict[str, object]]:
+    rows = zip(patients.names, patients.truth, patients.score, patients.decision, strict=True)
+    return [
+        {"patient": name, "truth": int(truth), "score": f"{score:.6f}", "decision": int(decision)}
+        for name, truth, score, decision in rows
+    ]
 
 
 def evaluate(level: Level, settings: PairwiseSettings) -> dict[str, object]:

@@ -78,4 +78,4 @@ def quality_table(metrics: Mapping[str, Mapping], published: Mapping[str, tuple[
     ]
     printed = [f"{published[name][0]:.2f} ({published[name][1]:.2f})" for name in ("psnr", "psnr_tumour")]
     rows.append([f"Ge 2020, Table 6, {mask}, all directions", *printed, "–", "–"])
-    return markdown(["mean (std)", "PSNR whole, dB", "PSNR tumour, dB", "SSIM whole", "SSIM tumour"], rows)
+    return markdown(["mean (std) over slices", "PSNR whole, dB", "PSNR tumour, dB", "SSIM whole", "SSIM tumour"], rows)

@@ -103,11 +103,11 @@ class PairwiseTask:
         return self.model
 
     def steps_per_epoch(self, replicas: int = 1) -> int:
-        return pipeline.steps_per_epoch(self.count, self.settings.training.batch_size, replicas > 1)
+        return pipeline.steps_per_epoch(self.count, self.training.batch_size, replicas > 1)
 
     def batches(self, position: Position, replicas: int = 1) -> tf.data.Dataset:
         """Slice pairs of the same patient (Algorithm 1, step 1), as `PairwiseGAN` takes them."""
-        training = self.settings.training
+        training = self.training
         m, n = self.pair
 
         def finish(batch):
@@ -129,7 +129,7 @@ class PairwiseTask:
 
     def callbacks(self, folder: Path, quiet: bool, replicas: int) -> Sequence[keras.callbacks.Callback]:
         """Validation, sample pictures, history.csv and the progress bar, in this order."""
-        training = self.settings.training
+        training = self.training
         columns = [*gan.LOSSES, *quality.MEASURES]
         columns += [f"{direction}_{measure}" for direction in self.directions for measure in quality.MEASURES]
         shown = {"generator_loss": "G", "l1": "L1", "psnr": "PSNR", "psnr_tumour": "tumour", "ssim": "SSIM"}
@@ -180,7 +180,7 @@ class PairwiseTask:
         Made from the checkpoint, not from the model in training: with several workers reading that one is an operation
         of all, and the chief finishes alone.
         """
-        kept = folder / "checkpoints" / f"{self.settings.training.keep}.npz"
+        kept = folder / "checkpoints" / f"{self.training.keep}.npz"
         for number, direction in enumerate(self.directions):
             generator = networks.generator(direction, self.settings.data.size)
             checkpoint.restore_network(generator, kept, f"generators/{number}")

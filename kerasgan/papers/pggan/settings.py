@@ -63,8 +63,8 @@ class GanTrainSettings(Section):
 
     images: Count  # generated per class
     repeats: Count  # sets of generated images, from seeds of their own
-    backbone: str  # whose features: vgg16, vgg16:FILE, vgg16:random, or encoder, the package's own
-    encoder_epochs: Count  # of that
+    backbone: str  # whose features: a name of `evaluation.features`, or "encoder", one that the study trains
+    encoder_epochs: Count  # of the latter
     penalty: Rate  # C of the support vector machine
     bootstrap: Count  # samples of patients
     confidence: Confidence

@@ -232,18 +232,17 @@ class PgganTask:
         """Sliced Wasserstein distances to test patients' images by pyramid level, and those of training images."""
         if self.settings.data.size < LEAST_SWD:
             return {}
-        count, seed = len(self.real), self.training.seed
+        count, seed = min(len(self.real), self.images), self.training.seed
+        real = self.real.sample(count, seed).images
         noise = sampling.noise(count, self.settings.network.latent, seed, sampling.uniform)
         fakes = self.made(sample, self.settings.data.size, noise, np.arange(count) % 2)
         study = self.settings.study
-        learnt = imagesets.drawn_of_visits(
-            self.prepared, {study.modality: self.visits}, None, min(count, self.images), seed
-        ).images
-        sets = {"synthetic": np.clip(fakes, -1, 1), "training images": np.resize(learnt, fakes.shape)}
+        learnt = imagesets.drawn_of_visits(self.prepared, {study.modality: self.visits}, None, count, seed).images
+        sets = {"synthetic": np.clip(fakes, -1, 1), "training images": learnt}
         return {
             f"{pixels} px, {name}": float(value)
             for name, images in sets.items()
-            for pixels, value in sliced_wasserstein_by_level(self.real.images, images, seed=seed).items()
+            for pixels, value in sliced_wasserstein_by_level(real, images, seed=seed).items()
         }
 
 
@@ -296,7 +295,6 @@ class GrowthStage:
             before.gan = None  # its weights and moments would stay in memory to the end of the run
             saved, _ = checkpoint.read(checkpoints / before.name / "latest.npz")
             self.gan.inherit(saved, *before.networks())
-            before.gan = None  # whose variables would take up memory to the end of the run
         self.gan.compile({player: self._adam() for player in self.gan.players}, own.jit)
         return self.gan
 

@@ -399,7 +399,7 @@ def learnt():
 
 def test_small_network_learns_three_classes(learnt):
     assert learnt.accuracy > 0.9 and min(learnt.by_class.values()) > 0.8
-    assert learnt.images == (192, 60, 120) and learnt.patients == 60
+    assert learnt.images == (192, 60, 120) and len(learnt.by_patient) == 60
     assert (learnt.case, learnt.network, learnt.classes) == ("Case-1", "small", CLASSES)
     assert learnt.weights == "random weights, seed 1"
     assert np.sum(learnt.confusion, axis=1).tolist() == [40, 40, 40]
@@ -431,7 +431,7 @@ def test_a_network_of_keras_applications_is_trained_whole():
     network = cnns.load_cnn("vgg19", "random", 32, 32, 3, seed=0).network
     before = network.get_weights()
     images, labels = np.repeat(np.repeat(stripes(4, 0).images, 2, axis=1), 2, axis=2), np.arange(4) % 3
-    options = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-4, "seed": 0, "jit": False, "quiet": True}
+    options = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-4, "seed": 0, "quiet": True}
     cnns.train(network, (images, labels), (images, labels), title="trial", **options)
     assert all((old != new).any() for old, new in zip(before, network.get_weights(), strict=True))
 
@@ -452,7 +452,7 @@ RESULT = Result(
     classes=CLASSES,
     confusion=((8, 1, 1), (0, 10, 0), (3, 0, 7)),
     images=(100, 25, 30),
-    patients=12,
+    by_patient=((3, 3),) * 5 + ((2, 3),) * 5,
     epochs=20,
     best_epoch=17,
 )
@@ -461,8 +461,11 @@ RESULT = Result(
 def test_measures_by_hand():
     assert RESULT.accuracy == pytest.approx(25 / 30)
     assert RESULT.by_class == {"glioma": 0.8, "meningioma": 1.0, "pituitary": 0.7}
-    # Wilson, 25 of 30: (25/30 + z^2/60 -+ z sqrt(25/30 x 5/30 / 30 + z^2/3600)) / (1 + z^2/30), z = 1.96
-    assert RESULT.interval == pytest.approx((0.6644, 0.9266), abs=1e-4)
+    # Of ten patients drawn, k have 3 of 3, the others 2 of 3; P(k <= 1) = 0.011, P(k <= 2) = 0.055, and so on top.
+    assert RESULT.interval == pytest.approx((22 / 30, 28 / 30))
+    one = replace(RESULT, by_patient=((25, 30),))
+    assert one.interval == pytest.approx((25 / 30, 25 / 30))
+    assert classification._by_patient(np.array([True, False, True]), ("b", "a", "b")) == ((0, 1), (2, 2))
     decisions = np.array([0, 0, 2, 1, 1, 0])
     found = classification._confusion(np.array([0, 1, 2, 1, 0, 2]), decisions, 3)
     assert found == ((1, 1, 0), (1, 1, 0), (1, 0, 1))
@@ -479,9 +482,9 @@ def test_table_has_the_printed_beside_ours_in_the_papers_order():
     ]
     assert all(len(row) == len(table.header) for row in table.rows)
     assert table.rows[0][4:] == [
-        "66.4 to 92.7",
+        "73.3 to 93.3",
         "glioma 80.0, meningioma 100.0, pituitary 70.0",
-        "100, 25, 30",
+        "100, 25, 30 of 10 patients",
         "17 of 20",
         "random weights, seed 1",
     ]

@@ -1,6 +1,7 @@
 """A run of the AC-GAN on stored features, and its generator and discriminator at work."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from kerasgan.papers.featuregan.generation import (
     GENERATOR,
     AcganTask,
     Makers,
-    accuracy_table,
+    class_accuracy_table,
     shown_maps,
 )
 from kerasgan.papers.featuregan.standardisation import Standard
@@ -100,7 +101,7 @@ def test_a_run_folder_holds_what_is_needed(acgan_run):
     found = {str(path.relative_to(acgan_run)) for path in acgan_run.rglob("*") if path.is_file()}
     assert {str(GENERATOR), str(CRITIC)} <= found
     assert {"figure9.png", "figure10.png", "samples/epoch_0045.png", "report.html", "quality.md"} <= found
-    assert "Mehra et al. (of 4800)" in (acgan_run / "quality.md").read_text()
+    assert "Mehra et al., of 4800" in (acgan_run / "quality.md").read_text()
 
 
 def test_pictures_of_maps_name_class_width_and_steps(task, makers, tmp_path, monkeypatch):
@@ -119,9 +120,10 @@ def test_published_accuracy_stands_beside_that_of_its_width():
         {"width": width, "samples": 10, "class_accuracy": 0.5, "by_class": {"LGG": 0.25, "HGG": 0.75}}
         for width in (64, 256, 512)
     ]
-    rows = accuracy_table(runs).splitlines()
-    assert "of LGG" in rows[0]
-    assert [row.split("|")[-2].strip() for row in rows[2:]] == ["0.76", "–", "0.823"]
+    study = SimpleNamespace(classes=("LGG", "HGG"))
+    table = class_accuracy_table(runs, study)
+    assert table.header[3:5] == ["of HGG", "of LGG"]
+    assert [row[3:] for row in table.rows] == [["0.750", "0.250", known] for known in ("0.76", "–", "0.823")]
 
 
 # ---- batches ----

@@ -250,6 +250,8 @@ def test_the_table_names_the_file_of_the_first_weights_and_another_loss(settings
     assert rows[3][:3] == ["hard Dice", "0.500", "0.500"]
     assert study.unet_table(metrics | {"blind": False}, "squared_soft_dice").rows[0][1] == rows[2][1]
     assert study.unet_table(metrics | {"blind": False}, "soft_dice").rows[0][1] == "0.250"
+    flattered = study.unet_table(metrics | {"blind": False, "chosen_on_held_out": True}, "soft_dice")
+    assert flattered.notes[0].startswith("The epoch that is delivered was chosen by the very patients")
     assert next(iter(task.panels)) == "squared soft Dice loss, in validation soft Dice"
     assert next(iter(UnetTask(settings(), prepared, {}).panels)) == "soft Dice loss"
 

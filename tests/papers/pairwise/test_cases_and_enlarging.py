@@ -120,6 +120,8 @@ def test_modalities_follow_the_cohort():
 def test_too_few_patients_for_case_b():
     with pytest.raises(UserError, match="none of 8 training patients"):
         cases.removed_scans(pretend(8), settings("study.case=b"))
+    few = cases.removed_scans(pretend(6), settings("study.case=b", "study.removed=0.25"))
+    assert Counter(few.values()) == dict.fromkeys(NAMES, 1), "as many of each modality, no patient two"
 
 
 @pytest.fixture(scope="module")
