@@ -96,7 +96,10 @@ def check(cohort, model, config, overrides, profile, quiet) -> None:
     command = shlex.join([*words, *(word for option in given if option[1] for word in option)])
     errors = sum(finding.severity == "error" for finding in findings)
     if errors:
-        raise UserError(f"{errors} of these would stop `{command}`; mend the files or take them out of {cohort}")
+        raise UserError(
+            f"{errors} of these would stop `{command}`; mend the files, take them out of {cohort}, or check for "
+            "another --model or with other --set"
+        )
     click.echo(f"{cohort}: nothing would fail; go on with `{command}`")
 
 

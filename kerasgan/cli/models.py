@@ -14,5 +14,6 @@ def models() -> None:
         kerasgan models
     """
     for name, card in MODELS.items():
-        click.echo(f"{name}\n  paper    {card.paper}\n           doi {card.doi}, sections {card.sections}")
+        doi = f"doi {card.doi}" if card.doi.startswith("10.") else card.doi
+        click.echo(f"{name}\n  paper    {card.paper}\n           {doi}; read: {card.sections}")
         click.echo(f"  code     {card.module}\n  numbers  configs/{card.config}.yaml\n  command  {card.command}")

@@ -14,6 +14,11 @@ PANELS = {
     "accuracy of 1-NN, real or synthetic; 0.5: chance": ["nearest_neighbour"],
     "standard deviation of a pixel; 0: all images alike": ["spread", "spread_of_real"],
 }
+# Of the table in a run's report.
+MEANING = (
+    "kernel distance: 0 where they are alike; nearest neighbour: 0.5 is chance, 1 where each is told; spread: the mean "
+    "standard deviation of a pixel, 0 where all images are one"
+)
 
 
 def compared(real: ImageSet, fake: np.ndarray) -> dict[str, float]:

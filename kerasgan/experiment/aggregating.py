@@ -92,9 +92,9 @@ def aggregate(
         write_text(out / "losses.csv", _losses(transferred))
     _draw(out / "figure.png", members, base, blended, transferred, settings, description["origin"])
     if not quiet:
-        click.echo(
-            ", ".join(f"{name} {value:.3f}" for name, value in measures.items()) + " to the references", err=True
-        )
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in measures.items())
+        by = f"; style by VGG-19 with {transferred.weights}" if transferred else ""
+        click.echo(f"{shown} to the references{by}", err=True)
     return out
 
 

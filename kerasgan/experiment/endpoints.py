@@ -51,15 +51,14 @@ def endpoints_of(run: Run, stage: int | None = None) -> list[Endpoint]:
         raise UserError(f"{run.folder} is a run of {run.model}, which has no stages; leave out --stage {stage}")
     if run.model in _OTHERS:
         return [_OTHERS[run.model](run)]
-    found = [
-        _from_noise(run) if path.name == GENERATOR.name else _translator(run, path)
-        for path in sorted((run.folder / "generators").glob("*.keras"))
-    ]
-    if not found:
+    if run.model == "pairwise":
+        ways = sorted(f"{m}_to_{n}" for m, n in (run.target["pair"], run.target["pair"][::-1]))
+        return [_translator(run, run.folder / "generators" / f"{way}.keras") for way in ways]
+    if not (run.folder / GENERATOR).is_file() and not (run.folder / "generators").exists():
         raise UserError(
             f"{run.folder}, a run of {run.model}, has nothing to serve; give a run of a model that generates"
         )
-    return found
+    return [_from_noise(run)]
 
 
 def _from_noise(run: Run) -> Endpoint:

@@ -143,7 +143,7 @@ def train(
             run_dir = _default(model, chosen, settings_of(model, config, profile or "full", overrides))
         before = _run_to_resume(Path(run_dir), model, chosen)
         chosen = before.target
-        if before.finished and not (before.folder / "checkpoints").exists():
+        if before.finished and not any((before.folder / "checkpoints").rglob("*.npz")):
             raise UserError(f"{run_dir} is finished and its checkpoints were removed; begin a new run elsewhere")
     settings = _settings(before, model, config, profile, overrides)
     folder = Path(run_dir) if run_dir else _default(model, chosen, settings)

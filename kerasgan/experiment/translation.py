@@ -73,6 +73,8 @@ def translate(
         raise UserError(f"{out}: expected a file name ending in .nii or .nii.gz")
     if out.resolve() == split_source(file)[0].resolve():
         raise UserError(f"{out} is the volume to translate; give --out another name")
+    if not split_source(file)[0].exists():
+        raise UserError(f"there is no file {file}; expected the volume to translate")
     _refuse_existing([out], force)
     Translator(run, source, target, view)(str(file), out, quiet)
     return out

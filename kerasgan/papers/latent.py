@@ -242,10 +242,10 @@ class LatentTask(ABC):
         )
         note = (
             f"Compared: {len(self.real)} generated with as many of {self.compared_in_words} images, "
-            f"{thumbnails.PIXELS}x{thumbnails.PIXELS} pixels."
+            f"{thumbnails.PIXELS}x{thumbnails.PIXELS} pixels; {thumbnails.MEANING}."
         )
         write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n\n{note}\n")
-        return table
+        return f"{table}\n\n{note}"
 
     def _draw(self, folder: Path, sample) -> None:
         vectors = sampling.noise(SHOWN, self.latent, self.training.seed)

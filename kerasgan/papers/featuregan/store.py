@@ -153,6 +153,10 @@ def open_features(folder: Path) -> FeatureStore:
     The size and the header of every shard are checked; `FeatureStore.verify` reads their contents too.
     """
     path = folder / "manifest.json"
+    if not folder.is_dir():
+        raise UserError(
+            f"there is no folder {folder}; make it by `kerasgan features extract RUN --block BLOCK --out {folder}`"
+        )
     if not path.is_file():
         advice = (
             "their extraction did not finish; run it again, it goes on where it stopped"

@@ -90,7 +90,9 @@ class PgganSettings(papers.PaperSettings):
             raise ValueError(f"network.class_from must be at most data.size, {size}, or null for images of no class")
         for name, own in (("pggan", self.pggan), ("dcgan", self.dcgan)):
             if own.steps % own.steps_per_epoch:
-                raise ValueError(f"{name}.steps must be a multiple of {name}.steps_per_epoch, {own.steps_per_epoch}")
+                raise ValueError(
+                    f"{name}.steps must be a multiple of {name}.steps_per_epoch, {own.steps_per_epoch}; change one"
+                )
         if self.pggan.steps // self.pggan.steps_per_epoch < len(self.resolutions):
             raise ValueError(f"pggan.steps must make an epoch for each of {len(self.resolutions)} resolutions at least")
         return self

@@ -203,10 +203,11 @@ class PgganTask:
         table = markdown(["measure", "value"], rows)
         note = (
             f"Compared: {len(self.real)} generated with as many real images of test patients, whom the GAN has not "
-            f"seen; the first rows on thumbnails of {thumbnails.PIXELS}x{thumbnails.PIXELS} pixels."
+            f"seen; the first rows on thumbnails of {thumbnails.PIXELS}x{thumbnails.PIXELS} pixels; "
+            f"{thumbnails.MEANING}."
         )
         write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n\n{note}\n")
-        return table
+        return f"{table}\n\n{note}"
 
     def _draw_classes(self, path: Path, sample, trained: str) -> None:
         """Each class in lines of its own: synthetic images left, real ones of test patients right."""
