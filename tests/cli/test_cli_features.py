@@ -78,7 +78,7 @@ def test_a_unet_is_checked_without_training_it(graded_folder, sets, tmp_path):
     ("words", "message"),
     [
         (["train", "acgan", "--width", "wide"], "--width expects a number of channels, such as 64, 256 or 512, or all"),
-        (["train", "acgan", "--features", "nowhere"], "nowhere has no manifest.json of features"),
+        (["train", "acgan", "--features", "nowhere"], "there is no folder nowhere; make it by"),
         (["train", "acgan", "--set", "acgan.epoch=3"], "did you mean 'acgan.epochs'"),
         (["train", "unet", "--set", "data.size=100"], "data.size must be a multiple of 16"),
         (["train", "unet", "--set", "study.modalities=[t1,t2]"], "modalities must be one, or the four"),
