@@ -68,8 +68,8 @@ def fit(
     """
     if not steps_per_epoch:
         raise UserError(
-            "an epoch has no step: there are fewer examples than a batch, which replicas share out; lower "
-            "training.batch_size"
+            "an epoch has no step: there are fewer examples than a batch, which replicas share out; lower the "
+            "model's batch_size"
         )
     begin = checkpoint.newest(folder) or folder / "latest.npz"
     position = checkpoint.restore(begin, model.state()) if resume else Position()

@@ -1,8 +1,6 @@
 """The AC-GAN's training step on features: kerasgan, PyTorch; and what reading the features from disk costs it."""
 
-import importlib.util
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.machine import has_torch
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.checkpoint import Position
@@ -86,8 +85,7 @@ def our_step(model: ACGAN, batch: Batch) -> Step:
 
 def torch_steps(width: int, settings: FeatureganSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
+    if not has_torch():
         return {}
     import torch  # an extra
 

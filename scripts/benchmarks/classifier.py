@@ -1,7 +1,5 @@
 """The training step of the four-stream classifier: kerasgan, Keras alone, PyTorch."""
 
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 
 import keras
@@ -9,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import Input, KerasTensor, Model, layers, ops
 
+from benchmarks.machine import has_torch
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.optimizers import Keras2Adagrad
@@ -143,8 +142,7 @@ def plain_data(batch: Batch, settings: ClassifierSettings) -> tuple:
 
 def torch_steps(size: int, settings: ClassifierSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch; none without the extra `bench`."""
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
+    if not has_torch():
         return {}
     import torch  # an extra
 

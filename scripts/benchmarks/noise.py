@@ -1,7 +1,5 @@
 """The training step of the GANs from noise, DCGAN and WGAN: kerasgan, Keras alone, PyTorch."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import Input, Model, layers, ops
 
+from benchmarks.machine import has_torch
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.model import LatentGAN
@@ -159,8 +158,7 @@ class PlainGAN(keras.Model):
 
 def torch_steps(model: str, settings: BrainmrSettings, reals: np.ndarray) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
+    if not has_torch():
         return {}
     import torch  # an extra
 

@@ -1,9 +1,7 @@
 """The PGGAN's training step at each resolution, in mid-fade: kerasgan, PyTorch; a change of stage; memory."""
 
-import importlib.util
 import multiprocessing
 import re
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.machine import has_torch
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan import checkpoint
@@ -142,8 +141,7 @@ def stage_change(side: int, settings: PgganSettings, images: np.ndarray, labels:
 
 def torch_steps(side: int, settings: PgganSettings, images: np.ndarray, labels: np.ndarray) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
+    if not has_torch():
         return {}
     return {what: torch_step(what, side, settings, images, labels) for what in TORCH}
 

@@ -1,7 +1,5 @@
 """The training step of the pairwise GAN: kerasgan, Keras alone, PyTorch, and the share of the machine that it uses."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import plain_keras
+from benchmarks.machine import has_torch
 from benchmarks.operations import matrix_products, multiplications
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.experiment.devices import numerics
@@ -96,8 +95,7 @@ def _keras_step(model: keras.Model, batch: dict[str, tf.Tensor]) -> Step:
 
 def torch_steps(settings: PairwiseSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
+    if not has_torch():
         return {}
     import torch  # an extra
 

@@ -4,8 +4,6 @@ The optimizers differ, so all are timed to equal losses: those which kerasgan's 
 other way ends an image at the first evaluation that is as low, or, to its own advantage, after three times as many.
 """
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from keras import Model
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import fmin_l_bfgs_b
 
+from benchmarks.machine import has_torch
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan.style import LossWeights, Objective, Transferred, features, grey_levels, transfer
@@ -120,8 +119,7 @@ def with_scipy(work: Work, network: Model) -> list[list[float]]:
 
 def with_torch(work: Work) -> dict[str, Call]:
     """Ways of PyTorch; none without the extra `bench`."""
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
+    if not has_torch():
         return {}
     import torch  # an extra
 

@@ -1,7 +1,5 @@
 """The U-Net's training step on slices of 240x240: kerasgan, PyTorch; and whether the augmentation keeps up with it."""
 
-import importlib.util
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import phantoms
+from benchmarks.machine import has_torch
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
 from kerasgan.data.prepare import prepare
 from kerasgan.experiment.devices import numerics
@@ -87,8 +86,7 @@ def our_step(model: SupervisedModel, batch: Batch) -> Step:
 
 def torch_steps(settings: FeatureganSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if importlib.util.find_spec("torch") is None:
-        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
+    if not has_torch():
         return {}
     import torch  # an extra
 

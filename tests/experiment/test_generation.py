@@ -69,7 +69,7 @@ def test_a_damaged_generator_is_one_sentence(noise_run, tmp_path, damage):
     half = len(whole) // 2
     cases = {"cut": whole[:half], "changed": whole[:half] + bytes(64) + whole[half + 64 :]}
     path.write_bytes(cases.get(damage, damage))
-    with pytest.raises(UserError, match=r"generator\.keras is damaged \(.+\); restore the file") as error:
+    with pytest.raises(UserError, match=r"generator\.keras cannot be read \(.+\); restore the file") as error:
         experiment.generate(run, tmp_path / "out", count=1, quiet=True)
     assert "\n" not in str(error.value)
 

@@ -90,7 +90,7 @@ class Study(common.Study):
             "dcgan.steps_per_epoch": own.steps_per_epoch,
         }
         # What decides how it is computed, and not what.
-        numerics = ("precision", "jit", "strategy", "deterministic")
+        numerics = ("seed", "precision", "jit", "strategy", "deterministic")
         chosen |= {f"dcgan.{name}": getattr(self.settings.pggan, name) for name in numerics}
         overrides = tuple(f"{key}={json.dumps(value)}" for key, value in chosen.items())
         return {"config": None, "profile": "full", "overrides": overrides}
