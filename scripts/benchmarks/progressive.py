@@ -60,11 +60,21 @@ def _rows(precision: str, quick: bool) -> list[Row]:
                 for what, taken in seconds.items()
             ]
         found.append(Row(f"from {side // 2}x{side // 2} to {side}x{side}, {PRECISIONS[precision]}", lost, "s"))
+    measured = here if quick else alone
     found += [
-        Row(f"{what}, memory at {side}x{side}, {PRECISIONS[precision]}", alone(peak_memory, what, side, settings), "GB")
+        Row(
+            f"{what}, memory at {side}x{side}, {PRECISIONS[precision]}",
+            measured(peak_memory, what, side, settings),
+            "GB",
+        )
         for what in (OURS, *(TORCH if len(seconds) > 1 else ()))
     ]
     return found
+
+
+def here(call: Callable[..., float], *arguments: object) -> float:
+    """What a call returns."""
+    return call(*arguments)
 
 
 def alone(call: Callable[..., float], *arguments: object) -> float:
