@@ -151,7 +151,7 @@ def test_a_state_that_the_next_step_proves_bad_is_taken_back(tmp_path):
 
 
 def test_an_epoch_without_a_step_is_refused(tmp_path):
-    with pytest.raises(UserError, match="lower the model.s batch_size"):
+    with pytest.raises(UserError, match="lower the model's batch_size"):
         train(tmp_path, toy(), epochs=1, steps_per_epoch=0)
 
 
