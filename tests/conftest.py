@@ -1,5 +1,6 @@
 """Shared fixtures: tiny NIfTI cohorts in BraTS layout, prepared once per session."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tensorflow.python.framework import config  # noqa: E402
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # of the tests of scripts/benchmarks
 
 SHAPE = (24, 28, 20)
 AFFINE = np.array([[-8.0, 0, 0, 0], [0, -8, 0, 220], [0, 0, 8, 0], [0, 0, 0, 1]])
