@@ -30,6 +30,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise _Sentence(str(error)) from None
+        except BrokenPipeError:  # `kerasgan models | head`: click ends quietly
+            raise
         except OSError as error:  # a full disk, a folder that may not be written
             where = f"{error.filename}: " if error.filename else ""
             raise _Sentence(f"{where}{error.strerror or error}") from None
