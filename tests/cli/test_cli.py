@@ -388,3 +388,13 @@ def test_ctrl_c_while_preparing_leaves_nothing_half_written(tmp_path):
     assert "6 patients" in run(
         "data", "prepare", tmp_path / "cohort.csv", "--out", tmp_path / "prepared", "--quiet", *SETS
     )
+
+
+def test_a_pipe_that_is_closed_early_is_no_error():
+    """`kerasgan models | head -1`."""
+    command = [sys.executable, "-m", "kerasgan", "models"]
+    asked = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    asked.stdout.close()
+    assert asked.stderr.read() == b""
+    asked.stderr.close()
+    asked.wait()

@@ -69,6 +69,14 @@ def test_a_group_is_exported_whole(finished_run, tmp_path):
     assert len(versions) == 2
 
 
+def test_a_run_that_lacks_a_direction_is_not_exported_by_half(finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "run")
+    (tmp_path / "run" / "generators" / "t1e_to_t1.keras").unlink()
+    with pytest.raises(UserError, match=r"there is no file .*t1e_to_t1\.keras; restore the file"):
+        experiment.export(tmp_path / "run", tmp_path / "models", warmup=False)
+    assert not (tmp_path / "models").exists()
+
+
 def test_a_failed_export_leaves_no_version(finished_run, tmp_path, monkeypatch):
     def fail(model, path, **options):
         (Path(path) / "variables").mkdir(parents=True)

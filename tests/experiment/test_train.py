@@ -193,6 +193,16 @@ def test_an_interruption_is_told_by_what_there_is_to_go_on_with(finished_run, pr
     assert stopped.value.signal_number == signal.SIGINT and stopped.value.resumable
 
 
+def test_a_finished_run_whose_states_are_gone_is_not_begun_anew(finished_run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished_run, copy)
+    for state in (copy / "checkpoints").rglob("*.npz"):
+        state.unlink()
+    with pytest.raises(UserError, match="is finished and its checkpoints were removed"):
+        train(copy, None, resume=True)
+    assert (copy / "metrics.json").read_bytes() == (finished_run / "metrics.json").read_bytes()
+
+
 def test_resume_refuses_another_configuration_pair_and_data(finished_run, prepared_folder, cohort_csv, tmp_path):
     with pytest.raises(UserError, match=r"another configuration \(training.learning_rate: 0.0002, not 0.1\)"):
         train(finished_run, None, "training.learning_rate=0.1", resume=True)

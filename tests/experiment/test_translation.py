@@ -133,6 +133,8 @@ def test_bad_files_and_names(finished_run, t1, tmp_path):
     with pytest.raises(UserError, match="is the volume to translate"):
         experiment.translate(finished_run, t1, t1, **options)
     (tmp_path / "mine.nii.gz").write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"there is no file .*gone\.nii\.gz; expected the volume"):
+        experiment.translate(finished_run, tmp_path / "gone.nii.gz", tmp_path / "mine.nii.gz", **options)
     with pytest.raises(UserError, match=r"mine\.nii\.gz exists \(1 in all\); give another --out, or --force"):
         experiment.translate(finished_run, t1, tmp_path / "mine.nii.gz", **options)
     assert (tmp_path / "mine.nii.gz").read_bytes() == b"mine"

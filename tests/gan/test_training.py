@@ -150,6 +150,14 @@ def test_a_state_that_the_next_step_proves_bad_is_taken_back(tmp_path):
     assert_same(numbers(kept), good)
 
 
+def test_a_finished_run_that_diverges_when_lengthened_keeps_its_end(tmp_path):
+    """Nothing came before it that could take its place."""
+    good = train(tmp_path, toy(), epochs=2)
+    with pytest.raises(Diverged, match="epoch 3, step 1"):
+        train(tmp_path, toy(), epochs=3, resume=True, data=lambda position: batches(position).map(lambda b: b * np.nan))
+    assert_same(train(tmp_path, toy(seed=9), epochs=2, resume=True), good)
+
+
 def test_an_epoch_without_a_step_is_refused(tmp_path):
     with pytest.raises(UserError, match="lower the model's batch_size"):
         train(tmp_path, toy(), epochs=1, steps_per_epoch=0)

@@ -472,6 +472,15 @@ def test_distances_by_pyramid_level(cohort_csv, pggan_overrides, tmp_path):
     assert set(expected) == {32, 16} and len(found) == 4
     ((noise, labels),) = given
     assert (np.bincount(labels) == len(task.real) // 2).all() and len(noise) == len(task.real)
+    # The distance grows as images get fewer: the three sets are of one size also where few are learnt from.
+    task.images, compared = 3, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "kerasgan.papers.pggan.training.sliced_wasserstein_by_level",
+            lambda real, other, seed: compared.append((len(real), len(other))) or {},
+        )
+        task._distances(lambda noise, labels: fake[: len(noise)])
+    assert compared == [(3, 3), (3, 3)]
 
 
 def test_a_network_without_classes_leaves_everything_too(make, tmp_path, sheets):
