@@ -6,7 +6,7 @@ ranges and no defaults. An unknown or missing key is an error that names the nea
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -127,9 +127,10 @@ def validate(schema: type[S], content: Mapping[str, Any], where: str, given: Map
         raise UserError(f"{', '.join(places)}: {mistake}") from None
 
 
-def dump(settings: Section) -> str:
-    """Settings as YAML text, in the order of the schema."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
+def dump(settings: Section, sections: Sequence[str] | None = None) -> str:
+    """Settings, or some sections of them, as YAML text, in the order of the schema."""
+    content = settings.model_dump(mode="json", include=set(sections) if sections else None)
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
 
 
 def flat(settings: Section) -> dict[str, Any]:

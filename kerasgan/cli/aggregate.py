@@ -5,7 +5,7 @@ import click
 from kerasgan.cli import options
 
 
-@click.command()
+@click.command(short_help="Blend and style the images of a class's three GANs.")
 @click.argument("runs", type=click.Path(file_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
 @click.option("--data", type=click.Path(file_okay=False), help="The prepared folder; default that of the runs.")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.group()
+@click.group(short_help="Convert weights from and to other packages.")
 def convert() -> None:
     """Weights of other packages to Keras's files, and back.
 
@@ -15,7 +15,7 @@ def convert() -> None:
     """
 
 
-@convert.command()
+@convert.command(short_help="The U-Net that Mehra et al. 2022 take.")
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .keras (or .npz) to write."

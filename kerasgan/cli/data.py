@@ -28,7 +28,7 @@ _model = click.option(
 )
 
 
-@data.command()
+@data.command(short_help="List the patients of a folder in a cohort CSV.")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The cohort CSV to write.")
 @click.option(
@@ -65,7 +65,7 @@ def index(folder, out, layout, labels, columns, force, quiet) -> None:
     )
 
 
-@data.command()
+@data.command(short_help="Find what would fail in `prepare`.")
 @click.argument("cohort", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_model
 @options.configuration
@@ -103,7 +103,7 @@ def check(cohort, model, config, overrides, profile, quiet) -> None:
     click.echo(f"{cohort}: nothing would fail; go on with `{command}`")
 
 
-@data.command()
+@data.command(short_help="Cut volumes into slices, split by patient.")
 @click.argument("cohort", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The prepared folder.")
 @_model

@@ -7,7 +7,7 @@ import click
 from kerasgan.cli import options
 
 
-@click.command()
+@click.command(short_help="Make synthetic training patients (Ge et al. 2020).")
 @click.option(
     "--runs",
     type=click.Path(file_okay=False, path_type=Path),

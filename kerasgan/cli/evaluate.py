@@ -56,7 +56,7 @@ def _backbone(default: str) -> options.Decorator:
     return click.option("--backbone", default=default, show_default=True, help=BACKBONE)
 
 
-@click.group()
+@click.group(short_help="Compare synthetic with real images; baselines.")
 def evaluate() -> None:
     """Baselines that a deep network has to beat, and comparisons of synthetic with real images.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Export a run, or a group, for TensorFlow Serving.")
 @click.argument("run", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--to",

@@ -14,7 +14,7 @@ _out = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Features of a U-Net, or of an AC-GAN (Mehra et al. 2022).")
 def features() -> None:
     """Features on disk (Mehra et al. 2022): of a block of a U-Net, or synthetic ones of an AC-GAN.
 
@@ -24,7 +24,7 @@ def features() -> None:
     """
 
 
-@features.command()
+@features.command(short_help="Features of real slices, by a block of a U-Net.")
 @click.argument("run", type=click.Path(file_okay=False))
 @_out
 @click.option(
@@ -49,7 +49,7 @@ def extract(run, out, block, dtype, quiet) -> None:
     _say(experiment.extract_features(run, out, block=block, dtype=dtype, quiet=quiet))
 
 
-@features.command()
+@features.command(short_help="Synthetic features, by an AC-GAN.")
 @click.argument("run", type=click.Path(file_okay=False))
 @_out
 @click.option(

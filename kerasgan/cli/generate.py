@@ -5,7 +5,7 @@ import click
 from kerasgan.cli import options
 
 
-@click.command()
+@click.command(short_help="Make images from noise.")
 @click.argument("run", type=click.Path(file_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
 @click.option("--count", type=click.IntRange(min=1), default=500, show_default=True, help="Images to make.")

@@ -9,7 +9,7 @@ from kerasgan.data.modalities import canonical
 from kerasgan.errors import UserError
 
 
-@click.command()
+@click.command(short_help="Simulate patients with brain tumours, or neonates.")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--patients", type=click.IntRange(min=1), default=20, show_default=True, help="Patients to simulate.")
 @click.option("--seed", type=options.SEED, default=7, show_default=True, help="Same seed, same bytes.")

@@ -7,7 +7,7 @@ import click
 from kerasgan.cli import options
 
 
-@click.group()
+@click.group(short_help="Regenerate the tables of a paper, ours beside theirs.")
 def reproduce() -> None:
     """Train what a paper's tables need, and print them with ours beside the published.
 

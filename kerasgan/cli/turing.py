@@ -53,7 +53,7 @@ def turing(context, out, **chosen) -> None:
     experiment.turing(out, **chosen)
 
 
-@turing.command()
+@turing.command(short_help="What raters said.")
 @click.argument("results", type=click.Path(file_okay=False))
 def report(results) -> None:
     """Print what raters said in the test of the folder RESULTS, beside Table 1 of Han et al. 2018.

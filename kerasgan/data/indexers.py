@@ -224,10 +224,7 @@ def index_class_folders(folder: Path) -> Cohort:
         Visit(name, "", {"t1e": str(path.parent / escape(path.name))}, labels={"tumour": path.parent.name})
         for name, path in files.items()
     ]
-    origin = (
-        f"2-D images by class in {folder.name} (without patient ids each image counts as a patient: a patient-wise "
-        "split is impossible)"
-    )
+    origin = f"2-D images by class in {folder.name} (no patient ids: each image counts as a patient)"
     return cohort_of(visits, origin, "class_folders", folder)
 
 

@@ -361,8 +361,9 @@ def describe(prepared: Prepared, partition: int = 1, modalities: tuple[str, ...]
         by += f", fold {partition} of {manifest.splitting.partitions}"
     parts, pieces = [], "patches" if len(slices.corners(manifest.slicing)) > 1 else "slices"
     for subset in SUBSETS:
-        if not manifest.partitions[partition - 1][subset]:
-            continue  # a study may validate on its test patients
+        if not manifest.partitions[partition - 1][subset]:  # a study may validate on its test patients
+            parts.append(f"{subset} none")
+            continue
         visits = prepared.visits(subset, partition, modalities)
         count = sum(len(visit.slices) for visit in visits)
         parts.append(f"{subset} {len({visit.patient for visit in visits})} patients / {count} {pieces}")

@@ -118,7 +118,7 @@ def _over(pairs: Sequence[tuple[Sample, Sample, int]], judge: Judge) -> TwoSampl
 
 
 def _held_out(judge: Judge, real: Sample, synthetic: Sample, seed: int) -> tuple[float, float, float, float, int, int]:
-    """Accuracy, p, p at 100 %, p if independent, and the images of each class in training and test."""
+    """Accuracy, p, p if all were right, p if independent, and the images of each class in training and test."""
     rng = np.random.default_rng(seed)
     sides = zip(real.halves(rng), synthetic.halves(rng), strict=True)
     (train, learnt, _), (test, truth, groups) = (_balanced(*side, rng) for side in sides)

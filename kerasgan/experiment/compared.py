@@ -1,7 +1,8 @@
 """What a comparison of image sets says of them and finds, and what the sets have to be like."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -90,7 +91,8 @@ class ImageComparison:
         about += [f"Backbone: {self.backbone}", f"Preprocessing: {self.preprocessing}"]
         about += [", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self._settings().items())]
         columns = list(next(iter(self.numbers.values())))
-        rows = [[name, *(_number(own[column]) for column in columns)] for name, own in self.numbers.items()]
+        shown = [_aligned([own[column] for own in self.numbers.values()]) for column in columns]
+        rows = [[name, *cells] for name, *cells in zip(self.numbers, *shown, strict=True)]
         return "\n\n".join(["\n".join(about), markdown([self.kind, *columns], rows), *self.notes])
 
     def _settings(self) -> dict[str, int | None]:
@@ -101,8 +103,13 @@ class ImageComparison:
         write_text(Path(path), json.dumps(asdict(self), indent=1, allow_nan=False) + "\n")
 
 
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+def _aligned(values: Sequence[float]) -> list[str]:
+    """A column: counts as they are, else as many decimals for all as the largest needs for four digits, 3 at least."""
+    if all(isinstance(value, int) for value in values):
+        return [str(value) for value in values]
+    largest = max(map(abs, values))
+    decimals = max(3, 3 - math.floor(math.log10(largest))) if largest else 3
+    return [f"{value:.{decimals}f}" for value in values]
 
 
 def check_sizes(sets: Mapping[str, ImageSet]) -> None:

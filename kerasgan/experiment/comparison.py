@@ -168,8 +168,8 @@ def _c2st(task: _Task) -> Finding:
         )
     if any(own.least_p > SIGNIFICANT for own in found.values()):
         notes.append(
-            f"Too few patients for a p below {SIGNIFICANT}: where `p at 100 %` is larger, not even an accuracy of 1 "
-            "would give one."
+            f"Too few patients for a p below {SIGNIFICANT}: where `p if all were right` is larger, not even an "
+            "accuracy of 1 would give one."
         )
     return Finding(numbers, tuple(notes), {name: asdict(own) for name, own in found.items()})
 
@@ -179,7 +179,8 @@ SIGNIFICANT = 0.05
 
 C2ST_NOTES = (
     "Held-out accuracy, 0.5 is chance; split by group, equally many real and synthetic images. p reckons with "
-    "dependent images within a group, `p if independent` does not; of several seeds it is twice the median.",
+    "dependent images within a group, `p if independent` does not; of several seeds it is twice the median. `p if all "
+    "were right` is the least that so many groups can give.",
     "Two halves of the real images, by patient, should give 0.5: what they deviate by is what the test is worth here.",
 )
 
@@ -189,7 +190,7 @@ def _shown(test: TwoSampleTest) -> dict[str, float]:
         "accuracy": test.mean,
         "std over seeds": test.std,
         "p": test.p_value,
-        "p at 100 %": test.least_p,
+        "p if all were right": test.least_p,
         "p if independent": test.binomial_p,
         "trained on": 2 * test.trained,
         "tested on": 2 * test.tested,

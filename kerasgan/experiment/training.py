@@ -67,7 +67,8 @@ class Task(Protocol):
         """The target as run.json has it, from the words of the command line; a wrong one is a `UserError`."""
 
     @staticmethod
-    def run_name(target: dict[str, Any], settings: Section) -> str: ...
+    def run_name(target: dict[str, Any], settings: Section) -> str:
+        """The default name of the run's folder; a target that the settings have no place for is a `UserError`."""
 
     @staticmethod
     def title(target: dict[str, Any]) -> str: ...
@@ -146,10 +147,11 @@ def train(
         if before.finished and not any((before.folder / "checkpoints").rglob("*.npz")):
             raise UserError(f"{run_dir} is finished and its checkpoints were removed; begin a new run elsewhere")
     settings = _settings(before, model, config, profile, overrides)
-    folder = Path(run_dir) if run_dir else _default(model, chosen, settings)
+    default = _default(model, chosen, settings)
+    folder = Path(run_dir or default)
     if dry_run and data is None and before is None and not _is_simulated(model, settings):
         if not quiet:
-            click.echo(dump(settings), nl=False)
+            click.echo(dump(settings, card(model).decided_by), nl=False)
             click.echo(f"would simulate {settings.phantom.patients} patients and train {TASKS[model].title(chosen)}")
         return folder
     prepared = _data(before, data, model, settings) if data or before else None
@@ -296,7 +298,7 @@ def _train_one(
         )
     if dry_run:
         if not quiet:
-            click.echo(dump(settings), nl=False)
+            click.echo(dump(settings, card(model).decided_by), nl=False)
         lengths = [f"{stage.epochs} epochs of {own} steps" for stage, own in zip(task.stages, steps, strict=True)]
         say(f"would train {TASKS[model].title(target)} into {folder}: {' and '.join(lengths)}")
         return folder
@@ -312,7 +314,8 @@ def _train_one(
             table = task.finish(folder)
     if chief:
         stages = {stage.name: stage.epochs for stage in task.stages}
-        write_page(folder, TASKS[model].title(target), run.origin, task.panels, task.pictures, stages)
+        own = dump(settings, card(model).decided_by)
+        write_page(folder, TASKS[model].title(target), run.origin, task.panels, task.pictures, stages, own)
         run.mark_finished()
         say(table)
     return folder

@@ -51,7 +51,8 @@ class Translator:
         volume = read_volume(file)
         total = slices_with_brain(volume, self.views)
         # BLAS's threads would compete with TensorFlow's.
-        with tqdm(total=total, unit="slice", desc=out.name, disable=quiet) as bar, threadpool_limits(1, "blas"):
+        title = f"{out.name}, at {self.settings.data.size}x{self.settings.data.size} pixels"
+        with tqdm(total=total, unit="slice", desc=title, disable=quiet) as bar, threadpool_limits(1, "blas"):
             made = translate_volume(self.translate, volume, self.views, self.settings.data, bar.update)
         write_volume(out, made, volume.geometry, np.float32)
 

@@ -106,7 +106,7 @@ def _panel(axis: Axes, title: str, columns: Mapping[str, np.ndarray], epoch: np.
         axis.plot(epoch[known], values[known], label=name.replace("_", " "), linewidth=1, marker=marker)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("epoch", fontsize=8)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axis.tick_params(labelsize=7)
     axis.legend(fontsize=7)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from markdown_it import MarkdownIt
 
 from kerasgan.files import write_text
 from kerasgan.report.figures import curves
@@ -14,7 +15,8 @@ from kerasgan.report.mosaics import caption_of
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
 img{max-width:100%} figure{margin:0} figcaption{font-size:13px}
-pre{background:#f4f4f4;padding:1rem;overflow-x:auto;font-size:13px} h2{margin-top:2rem}"""
+pre{background:#f4f4f4;padding:1rem;overflow-x:auto;font-size:13px} h2{margin-top:2rem}
+table{border-collapse:collapse} th,td{border-bottom:1px solid #ddd;padding:.2rem .8rem;text-align:left}"""
 
 
 def read_history(path: Path) -> dict[str, np.ndarray]:
@@ -31,6 +33,7 @@ def write_page(
     panels: Mapping[str, Sequence[str]],
     pictures: Mapping[str, str],
     stages: Mapping[str, int],
+    settings: str,
 ) -> Path:
     """Write `folder`/report.html from the run's table, curves, pictures, settings and environment.
 
@@ -41,17 +44,18 @@ def write_page(
         panels: title of a panel of curves -> the columns of history.csv that it shows.
         pictures: title of a picture -> its file.
         stages: name of each stage of the training -> its epochs.
+        settings: those that decided the run, as YAML; config.yaml has those of the paper's other models too.
     """
     curves(folder / "curves.png", read_history(folder / "history.csv"), panels, f"{title}; {origin}", stages)
     samples = sorted((folder / "samples").glob("*.png"))
     parts = [
         f"<h1>{html.escape(title)}</h1><p>Trained and measured on: {html.escape(origin)}</p>",
-        "<h2>Quality</h2>" + _text(folder / "quality.md"),
+        "<h2>Quality</h2>" + _formatted(folder / "quality.md"),
         "<h2>Training</h2>" + _picture(folder / "curves.png"),
         *(f"<h2>{html.escape(name)}</h2>{_picture(folder / file)}" for name, file in pictures.items()),
-        *(f"<h2>Samples, {path.stem.replace('_', ' ')}</h2>{_picture(path)}" for path in samples[-1:]),
-        "<h2>Settings</h2>" + _text(folder / "config.yaml"),
-        "<h2>Environment</h2>" + _text(folder / "environment.json"),
+        *(f"<h2>Samples after epoch {int(path.stem[6:])}</h2>{_picture(path)}" for path in samples[-1:]),
+        f"<h2>Settings</h2>{_verbatim(settings)}",
+        "<h2>Environment</h2>" + _verbatim((folder / "environment.json").read_text(encoding="utf-8")),
     ]
     page = (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>{''.join(parts)}"
@@ -60,8 +64,13 @@ def write_page(
     return folder / "report.html"
 
 
-def _text(path: Path) -> str:
-    return f"<pre>{html.escape(path.read_text(encoding='utf-8'))}</pre>"
+def _formatted(path: Path) -> str:
+    """Markdown, whose HTML is shown as it stands and not obeyed."""
+    return MarkdownIt("js-default").render(path.read_text(encoding="utf-8"))
+
+
+def _verbatim(text: str) -> str:
+    return f"<pre>{html.escape(text)}</pre>"
 
 
 def _picture(path: Path) -> str:

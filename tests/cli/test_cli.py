@@ -44,6 +44,12 @@ def test_help_and_version_and_models():
     assert "II-B" in listed
 
 
+def test_no_line_of_help_is_cut_off():
+    for command in [cli, *commands()]:
+        shown = click.Context(command, terminal_width=80).get_help()
+        assert not [line for line in shown.splitlines() if line.endswith("...") and "Usage:" not in line]
+
+
 def commands(group=cli):
     for command in group.commands.values():
         yield command

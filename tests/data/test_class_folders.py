@@ -43,7 +43,7 @@ def test_classes_become_labels_and_the_origin_says_that_patients_are_unknown(fol
     assert (cohort.visits[5].patient, cohort.visits[5].visit) == ("meningioma-0", "")
     assert cohort.visits[5].images == {"t1e": str(folder / "meningioma" / "0.jpg")}
     assert cohort.visits[5].segmentation is None
-    assert "a patient-wise split is impossible" in cohort.origin
+    assert "no patient ids: each image counts as a patient" in cohort.origin
     index_to_csv(folder, tmp_path / "cohort.csv")
     assert read_cohort(tmp_path / "cohort.csv") == cohort
 
@@ -72,7 +72,7 @@ def test_from_images_to_prepared_slices(folder, tmp_path):
         "validation": 3,
         "test": 3,
     }
-    assert "a patient-wise split is impossible" in prepared.manifest.origin
+    assert "no patient ids: each image counts as a patient" in prepared.manifest.origin
     with pytest.raises(UserError, match=r"glioma-\d has no segmentation; .* set data.selection=range"):
         experiment.prepare(tmp_path / "cohort.csv", tmp_path / "two", overrides=["data.views=[axial]"], quiet=True)
 

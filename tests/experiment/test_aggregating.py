@@ -237,4 +237,4 @@ def test_bad_input(runs, tmp_path, options):
     with pytest.raises(UserError, match="is not empty; give --out a new folder"):
         experiment.aggregate(runs, tmp_path / "full", quiet=True)
     with pytest.raises(UserError, match=r"unknown class 'gliom'"):
-        experiment.train("dcgan1", category="gliom", **options)
+        experiment.train("dcgan1", category="gliom", **options | {"data": None})  # before hours of simulation

@@ -115,7 +115,8 @@ def test_dry_run_before_anything_is_there(options, tmp_path, monkeypatch, capsys
     monkeypatch.setenv("KERASGAN_CACHE", str(tmp_path / "cache"))
     experiment.reproduce_pggan(out=tmp_path / "new", dry_run=True, profile="smoke")
     patients = settings_of("pggan", profile="smoke").phantom.patients
-    assert f"would simulate {patients} patients and run the study into" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"would simulate {patients} patients and run the study into" in said and "batch_size:" in said
     assert not list(tmp_path.iterdir())
 
 

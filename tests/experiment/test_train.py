@@ -236,7 +236,7 @@ def test_prepared_data_of_another_setting_is_refused(prepared_folder, tmp_path):
 def test_dry_run_prints_the_settings_and_trains_nothing(prepared_folder, tmp_path, capsys):
     train(tmp_path / "run", prepared_folder, dry_run=True, quiet=False)
     out, err = capsys.readouterr()
-    assert "learning_rate: 0.0002" in out
+    assert "learning_rate: 0.0002" in out and "classifier:" not in out, "of this model"
     assert "2 epochs of 9 steps" in err
     assert "BraTS folders in" in err
     assert not (tmp_path / "run").exists()

@@ -108,6 +108,8 @@ def test_a_single_epoch_is_seen(tmp_path, written):
     figures.curves(tmp_path / "a.png", history, {"losses": ["loss"]}, "title", {"": 2})
     (line,) = written[0].axes[0].lines
     assert (line.get_marker(), line.get_xdata().tolist()) == (".", [2])
+    ticks = written[0].axes[0].get_xticks()
+    assert np.array_equal(ticks, np.rint(ticks)), "epochs are whole"
 
 
 # ---- the page ----
@@ -118,10 +120,13 @@ def test_history_and_page(tmp_path):
     history = read_history(tmp_path / "history.csv")
     assert history["epoch"].tolist() == [1, 2]
     assert np.isnan(history["psnr"][0])
-    for name in ("quality.md", "config.yaml", "environment.json"):
-        (tmp_path / name).write_text(f"{name} <script>")
+    table = "| mean | PSNR |\n|---|---|\n| T1 to <b>T1e</b> | 20.5 |\n"
+    (tmp_path / "quality.md").write_text(f"Data: a <script>\n\n{table}")
+    (tmp_path / "environment.json").write_text("environment <script>")
     panels = {"losses": ["loss", "absent"], "PSNR": ["psnr"]}
-    page = write_page(tmp_path, "T1 & T1e", "phantom <b>", panels, {}, {"": 2}).read_text()
+    page = write_page(tmp_path, "T1 & T1e", "phantom <b>", panels, {}, {"": 2}, "size: <script>").read_text()
+    assert page.count("<table>") == 1 and "<td>T1 to &lt;b&gt;T1e&lt;/b&gt;</td>" in page and "|" not in page
+    assert "<pre>size: &lt;script&gt;</pre>" in page
     assert "<script>" not in page
     assert "<b>" not in page
     assert "T1 &amp; T1e" in page
@@ -131,7 +136,7 @@ def test_history_and_page(tmp_path):
 
 def test_bare_mosaics_have_their_captions_on_the_page(tmp_path):
     (tmp_path / "history.csv").write_text("epoch,loss\n1,2.0\n")
-    for name in ("quality.md", "config.yaml", "environment.json"):
+    for name in ("quality.md", "environment.json"):
         (tmp_path / name).write_text(name)
     for epoch in (1, 2):
         write_mosaic(
@@ -140,9 +145,9 @@ def test_bare_mosaics_have_their_captions_on_the_page(tmp_path):
     frames = sorted((tmp_path / "samples").iterdir())
     write_animation(tmp_path / "training.gif", frames, 8, 2, "all of them")
     page = write_page(
-        tmp_path, "DCGAN", "data", {"losses": ["loss"]}, {"Training": "training.gif"}, {"": 1}
+        tmp_path, "DCGAN", "data", {"losses": ["loss"]}, {"Training": "training.gif"}, {"": 1}, "seed: 1"
     ).read_text()
-    assert "<h2>Samples, epoch 0002</h2>" in page
+    assert "<h2>Samples after epoch 2</h2>" in page
     assert "<figcaption>after 2 &lt; 3 epochs</figcaption>" in page and "after 1" not in page
     assert "<figcaption>all of them; 2 frames, from epoch 0001 to epoch 0002</figcaption>" in page
     assert page.count("data:image/png;base64,") == 2 and page.count("data:image/gif;base64,") == 1

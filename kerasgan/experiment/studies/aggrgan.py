@@ -333,7 +333,9 @@ def _write_tables(work: Study, chosen: dict[str, list[str]]) -> None:
     notes = [
         f"{settings.aggregation.images} images of each class. VGG-19 of style transfer: "
         f"{_note(work, next(iter(chosen.values()))[0])['weights']}, {settings.style.iterations} iterations (2000). "
-        "AGGrGAN's rows are after style transfer (assumed); those before it are ours alone."
+        "AGGrGAN's rows are after style transfer (assumed); those before it are ours alone.",
+        "PSNR in dB; SD: sharpness difference (eqs. 5 to 7), in dB. More is nearer to the real image, of the KL "
+        "divergence less. Beside each published number ours: mean and, in brackets, standard deviation over images.",
     ]
     tables, results = [], {kind: _results(work, kind, found) for kind, found in chosen.items()}
     for kind, found in chosen.items():

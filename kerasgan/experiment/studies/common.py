@@ -17,7 +17,7 @@ from kerasgan.experiment.training import train
 from kerasgan.files import remove, write_text
 from kerasgan.papers import MODELS
 from kerasgan.report.tables import Table
-from kerasgan.settings import Section, read_json
+from kerasgan.settings import Section, dump, read_json
 
 # What is done, whether it is done already, and how to do it.
 Step = tuple[str, Callable[[], bool], Callable[[], Any]]
@@ -94,8 +94,13 @@ def begun(kind: type[S], paper: str, settings: Section, words: Words, **more: An
     `more` are fields of `kind` beyond those of `Study`.
     """
     folder, data, quiet = folder_of(paper, words), words.get("data"), words.get("quiet", False)
+    if words.get("dry_run") and not quiet:
+        click.echo(dump(settings), nl=False)
     if words.get("dry_run") and data is None and not is_simulated(settings):
-        click.echo(f"would simulate {settings.phantom.patients} patients and run the study into {folder}")
+        click.echo(
+            f"would simulate {settings.phantom.patients} patients and run the study into {folder}; its steps depend on "
+            "the data: they are listed when these are there, or of your own with --data"
+        )
         return None
     model = next(name for name, card in MODELS.items() if card.config == paper)  # any: they prepare alike
     prepared = open_prepared(Path(data), settings.data, settings.split, model) if data else simulated(settings, quiet)

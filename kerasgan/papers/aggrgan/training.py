@@ -30,6 +30,8 @@ class AggrganTask(LatentTask):
 
     @classmethod
     def run_name(cls, target: dict[str, Any], settings: AggrganSettings) -> str:
+        if target["category"] != "all":
+            sequence_of(target["category"], settings.study)  # refuses an unknown class before anything is simulated
         return target["category"]
 
     @classmethod
