@@ -76,7 +76,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path, advice: str) -> dict[str, Any]:
-    """The mapping in a JSON file that the package has written; anything else is a `UserError` that ends in `advice`."""
+    """The mapping in a JSON file; anything else is a `UserError` that ends in `advice`."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -186,7 +186,7 @@ def _nearest_key(key: str, keys: list[str]) -> str:
     """The hint on an unknown key: the keys below it, beside it, or of its name elsewhere, else the sections."""
     section, _, name = key.rpartition(".")
     below = [known for known in keys if known.startswith(f"{key}.")]
-    beside = [known for known in keys if section and known.rpartition(".")[0] == section]
+    beside = [known for known in keys if section and known.startswith(f"{section}.")]
     namesakes = [known for known in keys if known.rpartition(".")[2] == name]
     return nearest(key, below or beside or namesakes or dict.fromkeys(known.partition(".")[0] for known in keys))
 

@@ -1,12 +1,14 @@
 """Shared fixtures: tiny NIfTI cohorts in BraTS layout, prepared once per session."""
 
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from kerasgan.startup import load_tensorflow
 
@@ -21,6 +23,29 @@ tf.config.set_logical_device_configuration(
 )
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # of the tests of scripts/benchmarks
+
+# Files of half a minute and more: begun first, so that no process waits for another that has one left.
+LONG = (
+    "test_aggrgan_study.py",
+    "test_study.py",
+    "test_train.py",
+    "test_benchmark_command.py",
+    "test_cli.py",
+    "test_aggregating.py",
+    "test_pggan_run.py",
+    "test_workers.py",
+    "test_endpoints.py",
+)
+
+
+def pytest_configure(config):
+    config.option.loadscopereorder = False  # pytest-xdist would begin with the files of the most tests
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 SHAPE = (24, 28, 20)
 AFFINE = np.array([[-8.0, 0, 0, 0], [0, -8, 0, 220], [0, 0, 8, 0], [0, 0, 0, 1]])
@@ -186,6 +211,30 @@ PGGAN = (
 )
 
 
+@contextmanager
+def narrow():
+    """Pairwise networks of an eighth of the paper's filters, which no setting has: half of a tiny training's time."""
+    from kerasgan.papers.pairwise import networks
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks.generator, "__defaults__", ((4, 8, 16, 32),))
+        patch.setattr(networks.discriminator, "__defaults__", ((8, 16, 32, 64),))
+        yield
+
+
+@contextmanager
+def undrawn():
+    """Blank figures, for trainings whose figures are not what is tested: a quarter of a tiny training's time."""
+    from kerasgan.report import figures
+
+    def blank(canvas, path, **options):
+        Image.new("L", (1, 1)).save(path, "png")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures.FigureCanvasAgg, "print_figure", blank)
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_overrides() -> tuple[str, ...]:
     """Overrides that make configs/pairwise.yaml fit the tiny cohort."""
@@ -327,11 +376,12 @@ def noise_run(sagittal_folder, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished_run(prepared_folder, tmp_path_factory) -> Path:
-    """A finished run of the pair T1, T1e on `prepared_folder`. Not to be written to."""
+    """A finished run of the pair T1, T1e on `prepared_folder`, of narrow networks. Not to be written to."""
     from kerasgan import experiment
 
     folder = tmp_path_factory.mktemp("runs") / "t1-t1e"
     overrides = [*SMALL, "training.epochs=2", "training.validate_every=1", "training.sample_every=2"]
-    return experiment.train(
-        "pairwise", pair=("t1", "t1e"), data=prepared_folder, overrides=overrides, run_dir=folder, quiet=True
-    )
+    with narrow():
+        return experiment.train(
+            "pairwise", pair=("t1", "t1e"), data=prepared_folder, overrides=overrides, run_dir=folder, quiet=True
+        )

@@ -6,9 +6,9 @@ from kerasgan.cli import options
 
 
 @click.command(short_help="Blend and style the images of a class's three GANs.")
-@click.argument("runs", type=click.Path(file_okay=False))
+@click.argument("runs", type=options.RUN)
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
-@click.option("--data", type=click.Path(file_okay=False), help="The prepared folder; default that of the runs.")
+@click.option("--data", type=options.PREPARED, help="The prepared folder; default that of the runs.")
 @click.option(
     "--count", type=click.IntRange(min=1), help="Images to make; default the runs' setting, aggregation.images."
 )

@@ -10,13 +10,11 @@ from kerasgan.cli import options
 @click.command(short_help="Make synthetic training patients (Ge et al. 2020).")
 @click.option(
     "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.RUN,
     required=True,
     help="The group of `kerasgan train pairwise --pair all`.",
 )
-@click.option(
-    "--data", type=click.Path(file_okay=False, path_type=Path), help="The prepared folder; default that of the runs."
-)
+@click.option("--data", type=options.PREPARED, help="The prepared folder; default that of the runs.")
 @click.option(
     "--case", type=click.Choice(["a", "b"]), help="a: fake patients; b: missing scans too. Default the runs'."
 )

@@ -24,7 +24,7 @@ _out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), he
 def _images(subset: str) -> options.Decorator:
     """Which real images are taken, by default of a prepared folder's `subset`."""
     return options.compose(
-        click.option("--real", required=True, type=click.Path(), help="A prepared folder, or one of images."),
+        click.option("--real", required=True, type=options.IMAGES, help="A prepared folder, or one of images."),
         _sequence,
         click.option(
             "--subset",
@@ -43,7 +43,7 @@ def _images(subset: str) -> options.Decorator:
 
 def _synthetic(count: str) -> options.Decorator:
     return options.compose(
-        click.option("--synthetic", required=True, type=click.Path(), help="A folder of images, or a finished run."),
+        click.option("--synthetic", required=True, type=options.IMAGES, help="A folder of images, or a finished run."),
         click.option("--count", type=POSITIVE, help=count),
         _out,
     )
@@ -68,7 +68,7 @@ def evaluate() -> None:
 
 
 @evaluate.command(short_help="A forest on shape, intensity and texture of the tumour.")
-@click.option("--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads.")
+@click.option("--data", type=options.PREPARED, help="A prepared folder; without it, simulated heads.")
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Of the cross-validation.")
 @click.option("--repeats", type=click.IntRange(min=1), default=10, show_default=True, help="Each with other folds.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help="Of folds and forests.")
@@ -84,7 +84,7 @@ def radiomics(data, folds, repeats, seed, out, config, overrides, profile, quiet
     \b
     Example:
         kerasgan evaluate radiomics --data prepared/ --out radiomics.json
-        kerasgan evaluate radiomics --data prepared/ --set classifier.modalities=[flair]
+        kerasgan evaluate radiomics --data prepared/ --set 'classifier.modalities=[flair]'
     """
     from kerasgan import experiment
 
@@ -230,7 +230,9 @@ def c2st(**chosen) -> None:
 @_images("train")
 @_synthetic("Synthetic images; default all there are, needed for a run.")
 @_backbone("pixels")
-@click.option("--held-out", type=click.Path(), help="Real images of other patients; default the test subset of --real.")
+@click.option(
+    "--held-out", type=options.IMAGES, help="Real images of other patients; default the test subset of --real."
+)
 @click.option("--pairs", type=POSITIVE, default=8, show_default=True, help="How many of the worst the picture shows.")
 def memorisation(**chosen) -> None:
     """The nearest training image of each synthetic one, against the distances of held-out real images to them.

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import click
 
+from kerasgan.cli import options
+
 
 @click.command(short_help="Export a run, or a group, for TensorFlow Serving.")
-@click.argument("run", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("run", type=options.RUN)
 @click.option(
+    "--out",
     "--to",
+    "to",
     type=click.Path(file_okay=False, path_type=Path),
     default="saved_models",
     show_default=True,
@@ -25,8 +29,8 @@ def export(run, to, stage, warmup) -> None:
 
     \b
     Example:
-        kerasgan export runs/pairwise/t1-t1e --to saved_models/
-        kerasgan export runs/wgan/t1-128 --to saved_models/
+        kerasgan export runs/pairwise/t1-t1e --out saved_models/
+        kerasgan export runs/wgan/t1-128 --out saved_models/
         kerasgan export runs/pggan/t1-256 --stage 128
     """
     from kerasgan import experiment

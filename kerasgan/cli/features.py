@@ -25,7 +25,7 @@ def features() -> None:
 
 
 @features.command(short_help="Features of real slices, by a block of a U-Net.")
-@click.argument("run", type=click.Path(file_okay=False))
+@click.argument("run", type=options.RUN)
 @_out
 @click.option(
     "--block", help="encoder1 to encoder5, or 1 to 5; decoder4 to decoder1; default the run's setting, features.block."
@@ -50,7 +50,7 @@ def extract(run, out, block, dtype, quiet) -> None:
 
 
 @features.command(short_help="Synthetic features, by an AC-GAN.")
-@click.argument("run", type=click.Path(file_okay=False))
+@click.argument("run", type=options.RUN)
 @_out
 @click.option(
     "--count",

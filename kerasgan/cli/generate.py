@@ -6,7 +6,7 @@ from kerasgan.cli import options
 
 
 @click.command(short_help="Make images from noise.")
-@click.argument("run", type=click.Path(file_okay=False))
+@click.argument("run", type=options.RUN)
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="A new folder for the images.")
 @click.option("--count", type=click.IntRange(min=1), default=500, show_default=True, help="Images to make.")
 @click.option("--seed", type=options.SEED, default=1, show_default=True, help="Same seed, same images.")

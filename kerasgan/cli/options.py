@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Callable, Sequence
 from functools import reduce
+from pathlib import Path
 from typing import NoReturn
 
 import click
+
+from kerasgan.errors import UserError
 
 Decorator = Callable[[Callable], Callable]
 
@@ -40,6 +43,27 @@ class Several(click.Command):
         return super().parse_args(ctx, spread)
 
 
+class Folder(click.Path):
+    """A folder that must be there; a wrong one is found out before TensorFlow is loaded, which takes seconds.
+
+    `advice` ends the sentence about one that is not; {} in it stands for the folder.
+    """
+
+    def __init__(self, advice: str):
+        super().__init__(file_okay=False, path_type=Path)
+        self.advice = advice
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not Path(value).exists():
+            raise UserError(f"there is no folder {value}; {self.advice.format(value)}")
+        return super().convert(value, param, ctx)
+
+
+PREPARED = Folder("make it by `kerasgan data prepare COHORT.csv --out {}`")
+FEATURES = Folder("make it by `kerasgan features extract RUN --block BLOCK --out {}`")
+RUN = Folder("expected that of a run, such as runs/pairwise/t1-t1e, made by `kerasgan train`")
+IMAGES = Folder("expected a prepared folder, a finished run, or a folder of images")
+
 quiet = click.option("--quiet", is_flag=True, help="No progress bars, results only.")
 
 image_format = compose(
@@ -63,7 +87,7 @@ image_format = compose(
 
 SEED = click.IntRange(0, 2**32 - 1)
 
-data = click.option("--data", type=click.Path(file_okay=False), help="A prepared folder; without it, simulated heads.")
+data = click.option("--data", type=PREPARED, help="A prepared folder; without it, simulated heads.")
 config = click.option("--config", type=click.Path(dir_okay=False), help="A YAML of your own instead of the paper's.")
 overrides = click.option(
     "--set",
@@ -111,7 +135,7 @@ training_on_features = compose(
     click.option(
         "--features",
         "data",
-        type=click.Path(file_okay=False),
+        type=FEATURES,
         help="Made by `kerasgan features extract`; without it, those of a U-Net trained on simulated heads.",
     ),
     _run,

@@ -294,5 +294,6 @@ def _stoppable(model, **given) -> Path:
     try:
         return experiment.train(model, **given)
     except Stopped as stopped:
-        again = "the same command with --resume goes on" if stopped.resumable else "the same command goes on"
-        options.end_by_signal(stopped.signal_number, f"{stopped}; {again}")
+        again = f"the same command{' with --resume' if stopped.resumable else ''} goes on"
+        where = f"; the run is in {stopped.folder}" if stopped.folder else ""
+        options.end_by_signal(stopped.signal_number, f"{stopped}; {again}{where}")

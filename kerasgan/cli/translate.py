@@ -9,7 +9,7 @@ from kerasgan.errors import UserError
 
 
 @click.command(short_help="Translate volumes to another modality.")
-@click.argument("run", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("run", type=options.RUN)
 @click.argument("source_path", metavar="INPUT")  # a path, or FILE.nii.gz#2 for a channel of a 4-D file
 @click.option("--from", "source", help="The modality of INPUT.")
 @click.option("--to", "target", help="The modality to make.")

@@ -8,8 +8,8 @@ POSITIVE = click.IntRange(min=1)
 
 
 @click.group(invoke_without_command=True, short_help="People judge which images are real.")
-@click.option("--real", type=click.Path(file_okay=False), help="A prepared folder, or one of images.")
-@click.option("--synthetic", type=click.Path(file_okay=False), help="A folder of images, or a finished run.")
+@click.option("--real", type=options.IMAGES, help="A prepared folder, or one of images.")
+@click.option("--synthetic", type=options.IMAGES, help="A folder of images, or a finished run.")
 @click.option(
     "--out", type=click.Path(file_okay=False), help="The results folder; that of an earlier test is gone on with."
 )

@@ -90,12 +90,16 @@ def visits_with(
     if label and not there:
         raise UserError(
             f"{prepared.folder}: no visit has a value in the label column {label!r}, by which patients are chosen; "
-            "index the cohort again with --labels, or choose none by label: --set study.label=null"
+            "index the cohort again with --labels, name another column, or choose none by label (of a model: "
+            "study.label=null)"
         )
     chosen = [visit for visit in found if label and visit.labels.get(label) == value]
     if not chosen:
         what = f" with {label}={value} (values there: {', '.join(there)})" if label else ""
-        raise UserError(f"{prepared.folder}: no patient of {subset} has real slices of {sequence}{what}; add some")
+        who = "patient" if subset == "all" else f"{subset} patient"
+        raise UserError(
+            f"{prepared.folder}: no {who} has real slices of {sequence}{what}; choose others, or add patients"
+        )
     return chosen
 
 

@@ -6,7 +6,6 @@ share, and what this package uses, is tumour = label > 0.
 """
 
 import csv
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from kerasgan.data.layouts import EXPECTED, GRADES, Key, case_folder, cohort_of,
 from kerasgan.data.modalities import MODALITIES, SEGMENTATION, canonical, kind_of_file
 from kerasgan.data.volumes import volume_stem
 from kerasgan.errors import UserError, nearest
+from kerasgan.settings import read_json
 
 # Names that carry patient and visit: BraTS 2023 and later, and the longitudinal cases of BraTS 2014 and 2015. Every
 # other folder is one patient.
@@ -132,7 +132,7 @@ def index_msd(folder: Path) -> Cohort:
 
 def index_phantom(folder: Path) -> Cohort:
     """A simulated cohort: BraTS folders, the labels of labels.csv, and its settings in phantom.json."""
-    settings = _json(folder / "phantom.json")
+    settings = read_json(folder / "phantom.json", "make the phantom cohort again")
     missing = [key for key in ("seed", "grid", "patients") if key not in settings]
     if missing:
         raise UserError(f"{folder / 'phantom.json'} lacks {', '.join(missing)}: make the phantom cohort again")
@@ -326,7 +326,7 @@ def _is_corrected(path: Path) -> bool:
 
 def _msd_channels(path: Path) -> dict[str, int]:
     """Modality to channel, in the order of MODALITIES."""
-    settings = _json(path)
+    settings = read_json(path, "it says what the images are, copy it from the data set")
     names = settings.get("modality", settings.get("channel_names"))
     if not isinstance(names, dict) or not all(str(number).isdecimal() for number in names):
         raise UserError(
@@ -339,15 +339,3 @@ def _msd_channels(path: Path) -> dict[str, int]:
     if len(channels) < len(names):
         raise UserError(f"{path} names one modality twice: {', '.join(map(str, names.values()))}")
     return {name: channels[name] for name in MODALITIES if name in channels}
-
-
-def _json(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no such file: {path}, which says what the images are: copy it from the data set") from None
-    except ValueError as error:
-        raise UserError(f"{path} is no valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object")
-    return content

@@ -9,6 +9,7 @@ Restartable: each finished visit is journalled; a second run reads the sources' 
 
 import hashlib
 import json
+import shlex
 import threading
 from collections import Counter
 from concurrent.futures import as_completed
@@ -143,11 +144,9 @@ def open_prepared(
 def _check_settings(folder: Path, section: str, own: Section, configured: Section | None, command: str) -> None:
     if configured is not None and (other := differences(own, configured)):
         before, after = flat(own), flat(configured)
-        flags = " ".join(
-            f"--set {section}.{key}={json.dumps(before.get(key))}"
-            for key in {**before, **after}
-            if before.get(key) != after.get(key)
-        )
+        changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+        values = {key: json.dumps(before.get(key), separators=(",", ":")) for key in changed}
+        flags = " ".join(f"--set {shlex.quote(f'{section}.{key}={value}')}" for key, value in values.items())
         raise UserError(
             f"{folder} was prepared with other settings ({'; '.join(other)} as configured); use what it was prepared "
             f"with, {flags}, or prepare the cohort into another folder, `{command} OTHER`"

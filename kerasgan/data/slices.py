@@ -56,7 +56,7 @@ def refuse_other_views(source: str, settings: SliceSettings) -> None:
     if is_planar(source) and set(settings.views) != {"axial"}:
         raise UserError(
             f"{source} are axial 2-D images, which cannot be cut into {' and '.join(settings.views)} slices; give "
-            "--set data.views=[axial] (and, to use every one with tumour, --set data.selection=every_tumour)"
+            "--set 'data.views=[axial]' (and, to use every one with tumour, --set data.selection=every_tumour)"
         )
 
 

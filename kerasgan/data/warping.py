@@ -100,18 +100,6 @@ def flip(images: tf.Tensor, horizontally: tf.Tensor | bool, vertically: tf.Tenso
     return tf.where(vertically, tf.reverse(images, [-3]), images)
 
 
-def affine_transform(
-    images: tf.Tensor, matrix: tf.Tensor, interpolation: Interpolation = "bilinear", background: tf.Tensor | float = 0.0
-) -> tf.Tensor:
-    """Images (h, w, c) or (n, h, w, c) under one affine map (3, 3), or one for each image (n, 3, 3). See `resample`."""
-    return resample(images, affine_points(matrix, tf.shape(images)[-3:-1]), interpolation, background)
-
-
-def dense_image_warp(images: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
-    """Images read at p - flow(p) for each pixel p, as in tensorflow-addons; flow (..., h, w, 2). See `resample`."""
-    return resample(images, pixel_centres(tf.shape(flow)[-3:-1]) - flow)
-
-
 def pixel_centres(size: tf.Tensor) -> tf.Tensor:
     """The points (h, w, 2) float32 of an image of `size` (height, width)."""
     rows, columns = tf.meshgrid(*(tf.range(length) for length in tf.unstack(size)), indexing="ij")

@@ -120,12 +120,17 @@ def train_encoder(
         loss=float(losses[-1]),
         loss_of_background=float(np.square(inputs + 1, dtype=np.float64).mean()),
     )
+    _write(encoder, card, path)
+    return card
+
+
+def _write(encoder: Model, card: EncoderCard, path: Path) -> None:
+    """The encoder, and its card last."""
     beside = path.with_suffix(".json")
     beside.unlink(missing_ok=True)
     with written_aside(path) as aside:
         encoder.save(aside)
     write_text(beside, json.dumps(asdict(card), indent=1, allow_nan=False) + "\n")
-    return card
 
 
 def _size_of(images: ImageSet) -> int:

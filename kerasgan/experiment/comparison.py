@@ -99,16 +99,13 @@ def _prdc(task: _Task) -> Finding:
 
 
 def _swd(task: _Task) -> Finding:
-    if len(task.real) != len(task.synthetic):
-        raise UserError(
-            f"there are {len(task.real)} real and {len(task.synthetic)} synthetic images; a sliced Wasserstein "
-            f"distance takes as many of each: give --count, {min(len(task.real), len(task.synthetic))} at most"
-        )
-    by_level = sliced_wasserstein_by_level(task.real.images, task.synthetic.images, seed=task.seed)
+    count = min(len(task.real), len(task.synthetic))  # it takes as many of each
+    sets = (own.sample(count, task.seed).images for own in (task.real, task.synthetic))
+    by_level = sliced_wasserstein_by_level(*sets, seed=task.seed)
     found = {f"{pixels} px": float(value) for pixels, value in by_level.items()}
     found["mean of levels"] = float(np.mean(list(found.values())))
     numbers = {name: {"value": value, "x 1000": 1000 * value} for name, value in found.items()}
-    settings = {"patch": PATCH, "patches_of_an_image": PATCHES, "directions": REPEATS * DIRECTIONS}
+    settings = {"images": count, "patch": PATCH, "patches_of_an_image": PATCHES, "directions": REPEATS * DIRECTIONS}
     return Finding(numbers, SWD_NOTES, settings=settings)
 
 

@@ -1,5 +1,6 @@
 """`evaluate gan-train`: what a classifier is worth that learns from generated images, tested on real ones."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from kerasgan.experiment.images import image_set
 from kerasgan.experiment.memorisation import check_held_out
 from kerasgan.experiment.runs import open_run
 from kerasgan.files import write_text
-from kerasgan.report.tables import markdown
+from kerasgan.report.tables import NO_INTERVAL, between, markdown
 
 Sources = Mapping[str, str | Path]  # by class: a folder, or a run
 
@@ -199,6 +200,9 @@ def _notes(result: GanTrain, held_out: bool) -> tuple[str, ...]:
     notes = [RESAMPLED.format(", ".join(drawn))]
     notes += [] if held_out else [UNKNOWN]
     notes += [] if test.test.patients else [NO_PATIENTS]
+    trials = [*itertools.chain(*result.gan_train.values(), *result.gan_test.values()), result.reference]
+    known = [low < high for trial in trials if trial for low, high in trial.intervals.values()]
+    notes += [] if all(known) else [NO_INTERVAL]
     return tuple(notes if result.reference else [*notes, NO_TRAINING])
 
 
@@ -210,14 +214,10 @@ def _lines(side: Side) -> Iterator[str]:
 
 
 def _row(name: str, trial: Trial) -> list[str]:
-    cells = [f"{trial.measures[key]:.3f} ({_interval(trial.intervals[key])})" for key in MEASURES]
+    cells = [f"{trial.measures[key]:.3f} ({between(*trial.intervals[key], 3)})" for key in MEASURES]
     return [name, *cells]
 
 
 def _mean_row(name: str, trials: Sequence[Trial]) -> list[str]:
     values = {key: [trial.measures[key] for trial in trials] for key in MEASURES}
     return [name, *(f"{np.mean(own):.3f} ({np.std(own, ddof=1):.3f})" for own in values.values())]
-
-
-def _interval(bounds: tuple[float, float]) -> str:
-    return "–".join(f"{bound:.3f}" for bound in bounds)

@@ -2,10 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from filelock import FileLock, Timeout
 
 from kerasgan.data import prepare as preparing
 from kerasgan.data.cohort import Cohort, Visit, read_cohort
@@ -50,11 +52,33 @@ def is_simulated(settings: Section) -> bool:
 
 def simulated(settings: Section, quiet: bool = False) -> Prepared:
     """The embedded phantom cohort of some settings, simulated and prepared in the cache folder unless it is there."""
-    wanted, folder = settings.phantom, _phantom_folder(settings)
-    if not (folder / "cohort" / "phantom.json").is_file():
+    if not (_phantom_folder(settings) / "cohort" / "phantom.json").is_file():
         _refuse_unsplittable(settings)
+    with made_once(_phantom_folder(settings), quiet):
+        return _simulated(settings, quiet)
+
+
+@contextmanager
+def made_once(folder: Path, quiet: bool) -> Iterator[None]:
+    """While this process makes a folder of the cache, others that want it wait, and then find it made."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{folder}.lock")  # the system's: it ends with the process, however that does
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
         if not quiet:
-            click.echo(f"simulating {wanted.patients} patients into {folder}, once", err=True)
+            click.echo(f"waiting for another command, which is making {folder}", err=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _simulated(settings: Section, quiet: bool) -> Prepared:
+    wanted, folder = settings.phantom, _phantom_folder(settings)
+    if not quiet and not (folder / "cohort" / "phantom.json").is_file():
+        click.echo(f"simulating {wanted.patients} patients into {folder}, once", err=True)
     simulate_cohort(
         folder / "cohort",
         patients=wanted.patients,
@@ -67,7 +91,10 @@ def simulated(settings: Section, quiet: bool = False) -> Prepared:
         quiet=quiet,
     )
     cohort = index(folder / "cohort", "phantom")
-    return preparing.prepare(cohort, prepared_folder(settings), settings.data, settings.split, quiet=quiet)
+    prepared = preparing.prepare(cohort, prepared_folder(settings), settings.data, settings.split, quiet=quiet)
+    if not quiet:
+        click.echo(f"simulated data: --data {prepared.folder}", err=True)
+    return prepared
 
 
 def _refuse_unsplittable(settings: Section) -> None:

@@ -15,7 +15,7 @@ from kerasgan.errors import UserError
 from kerasgan.experiment import devices
 from kerasgan.experiment.features import extract_features
 from kerasgan.experiment.parallel import train_at_once
-from kerasgan.experiment.preparation import digest, is_simulated, prepared_folder, simulated
+from kerasgan.experiment.preparation import digest, is_simulated, made_once, prepared_folder, simulated
 from kerasgan.experiment.runs import Run, open_run, refuse_other_data
 from kerasgan.gan import checkpoint
 from kerasgan.gan.checkpoint import Position
@@ -68,10 +68,13 @@ class Task(Protocol):
 
     @staticmethod
     def run_name(target: dict[str, Any], settings: Section) -> str:
-        """The default name of the run's folder; a target that the settings have no place for is a `UserError`."""
+        """The default name of the run's folder."""
 
     @staticmethod
     def title(target: dict[str, Any]) -> str: ...
+
+    @classmethod
+    def check(cls, target: dict[str, Any], settings: Section) -> None: ...
 
     def __init__(self, settings: Section, prepared: Data, target: dict[str, Any]): ...
 
@@ -142,13 +145,14 @@ def train(
     if resume:
         if run_dir is None:
             run_dir = _default(model, chosen, settings_of(model, config, profile or "full", overrides))
+            _refuse_missing(run_dir)
         before = _run_to_resume(Path(run_dir), model, chosen)
         chosen = before.target
         if before.finished and not any((before.folder / "checkpoints").rglob("*.npz")):
             raise UserError(f"{run_dir} is finished and its checkpoints were removed; begin a new run elsewhere")
     settings = _settings(before, model, config, profile, overrides)
-    default = _default(model, chosen, settings)
-    folder = Path(run_dir or default)
+    TASKS[model].check(chosen, settings)
+    folder = Path(run_dir) if run_dir else _default(model, chosen, settings)
     if dry_run and data is None and before is None and not _is_simulated(model, settings):
         if not quiet:
             click.echo(dump(settings, card(model).decided_by), nl=False)
@@ -164,17 +168,32 @@ def train(
 
 @contextmanager
 def _interruptible(folder: Path) -> Iterator[None]:
-    """Ctrl-C between steps, or a second one, as `Stopped`, if there is a run in `folder` that --resume goes on with."""
+    """Ctrl-C between steps, or a second one, as `Stopped`, if there is a run in `folder` that --resume goes on with.
+
+    `Stopped` says which folder that is.
+    """
     try:
         yield
+    except Stopped as stopped:
+        stopped.folder = folder
+        raise
     except KeyboardInterrupt:
         if next(folder.rglob("run.json"), None) is None:
             raise
-        raise Stopped(signal.SIGINT, None) from None
+        stopped = Stopped(signal.SIGINT, None)
+        stopped.folder = folder
+        raise stopped from None
 
 
 def _default(model: str, target: dict[str, Any], settings: Section) -> Path:
     return Path("runs") / model / TASKS[model].run_name(target, settings)
+
+
+def _refuse_missing(folder: Path) -> None:
+    """The folder that a run would have by default says nothing of one that was begun with other words."""
+    others = sorted(str(path.parent) for path in folder.parent.rglob("run.json"))
+    if not folder.is_dir() and others:
+        raise UserError(f"there is no run in {folder}; give --run-dir with one of {', '.join(others)}")
 
 
 def _train_group(
@@ -192,6 +211,7 @@ def _train_group(
     """
     task, quiet = TASKS[ENSEMBLES.get(model, (model,))[0]], options["quiet"]
     settings = settings_of(model, options["config"], options["profile"] or "full", options["overrides"])
+    task.check(target, settings)
     name = "all" if "all" in target.values() else task.run_name(target, settings)
     group = Path(run_dir or Path("runs") / model / name)
     first = next(iter(sorted(group.rglob("run.json"))), None)
@@ -311,6 +331,7 @@ def _train_one(
                 run.write(settings, devices.environment(task.training))
             _fit_stage(task, stage, network, folder, replicas, before is not None, chief, quiet, say)
         if chief:
+            say("measuring and drawing what was trained")
             table = task.finish(folder)
     if chief:
         stages = {stage.name: stage.epochs for stage in task.stages}
@@ -380,8 +401,8 @@ def _settings(
     asked = settings_of(model, config or (own if profile is None else None), profile or "full", overrides)
     if other := _differences(model, before.settings, asked, ignore=(f"{card(model).section}.epochs",)):
         raise UserError(
-            f"{before.folder} was begun with another configuration ({'; '.join(other)}); resume it with its own, or "
-            "begin a new one in another folder"
+            f"{before.folder} was begun with another configuration ({'; '.join(other)}); resume it with its own by "
+            "leaving out --config, --profile and --set, or begin a new one in another folder"
         )
     return asked
 
@@ -407,10 +428,18 @@ def _is_simulated(model: str, settings: Section) -> bool:
 
 def _simulated(model: str, settings: Section, quiet: bool) -> Data:
     """The simulated cohort of some settings; for a model of features, those of a U-Net that has learnt it, cached."""
-    prepared = simulated(settings, quiet)
     if card(model).data == "slices":
-        return prepared
+        return simulated(settings, quiet)
+    if not _is_simulated(model, settings):
+        UnetTask.check({}, settings)
+    prepared = simulated(settings, quiet)
     run, features = _simulated_features(settings)
+    with made_once(run, quiet):
+        return _extracted(run, features, settings, prepared, quiet)
+
+
+def _extracted(run: Path, features: Path, settings: Section, prepared: Prepared, quiet: bool) -> FeatureStore:
+    """Features of the simulated cohort by a U-Net that has learnt it."""
     before = open_run(run, finished=False) if (run / "run.json").is_file() else None
     if before is None or not before.finished:
         if not quiet:

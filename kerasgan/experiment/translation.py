@@ -136,7 +136,8 @@ def fill_missing(
         if target not in visit.images
     ]
     if lacking := sorted({"-".join(sorted(pair)) for _, *pair in plan if frozenset(pair) not in runs}):
-        raise UserError(f"{group} has no finished run of {', '.join(lacking)}; train it with `kerasgan train pairwise`")
+        train = f"`kerasgan train pairwise --pair {lacking[0].replace('-', ' ')}`"
+        raise UserError(f"{group} has no finished run of {', '.join(lacking)}; train it with {train}, or --pair all")
     _refuse_existing([out / "cohort.csv", *(_path(out, visit, target) for visit, _, target in plan)], force)
     load = cache(lambda source, target: Translator(runs[frozenset((source, target))].folder, source, target, view))
     made: dict[str, Visit] = {visit.name: visit for visit in before.visits}

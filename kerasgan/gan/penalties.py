@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from kerasgan.errors import UserError
 
+EPSILON = 1e-12  # added to the square of a gradient's norm
+
 
 def interpolate(real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     """Points alpha x + (1 - alpha) x~ on the segments between real and generated images: Gulrajani et al. 2017, Alg. 1.
@@ -30,32 +32,31 @@ def gradient_penalty(
     real: tf.Tensor,
     fake: tf.Tensor,
     alpha: tf.Tensor,
-    epsilon: float = 1e-12,
 ) -> tf.Tensor:
     """E (||grad D(x^)|| - 1)^2 with x^ = interpolate(real, fake, alpha): Gulrajani et al. 2017 (WGAN-GP), eq. (3).
 
     `critic` maps float32 images (batch, ...) to logits; `alpha` (batch,) is to be drawn uniformly from [0, 1].
-    The norm runs over all pixels and channels of an image; `epsilon` stands inside its square root, where it keeps
+    The norm runs over all pixels and channels of an image; EPSILON stands inside its square root, where it keeps
     the derivative finite at a gradient of 0. Float32 also for a critic that computes in bfloat16. The weight lambda
     is the caller's. Returns a scalar, at least 0.
     """
     squares = squared_gradient_norms(critic, interpolate(real, fake, alpha))
-    return tf.reduce_mean(tf.square(tf.sqrt(squares + epsilon) - 1.0))
+    return tf.reduce_mean(tf.square(tf.sqrt(squares + EPSILON) - 1.0))
 
 
 def divergence_penalty(
-    critic: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, k: float, power: float, epsilon: float = 1e-12
+    critic: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, k: float, power: float
 ) -> tf.Tensor:
     """k E ||grad D(x)||^p at given points, such as `interpolate` makes: Wu et al. 2018 (WGAN-div), eq. (8).
 
     `critic` maps float32 images (batch, ...) to logits. The norm runs over all pixels and channels of an image;
-    `epsilon`, added to its square, keeps the derivative finite at a gradient of 0 where p < 2. Float32 also for a
+    EPSILON, added to its square, keeps the derivative finite at a gradient of 0 where p < 2. Float32 also for a
     critic that computes in bfloat16. Returns a scalar, at least 0. Raises UserError unless `power` is positive.
     """
     if not power > 0:
         raise UserError(f"the divergence penalty needs a positive power, not {power!r}")
     squares = squared_gradient_norms(critic, tf.cast(images, tf.float32))
-    return k * tf.reduce_mean(tf.pow(squares + epsilon, power / 2))
+    return k * tf.reduce_mean(tf.pow(squares + EPSILON, power / 2))
 
 
 def squared_gradient_norms(critic: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:

@@ -31,7 +31,11 @@ class Stopped(Exception):
         position: where; None if it was between steps, or at once: what was saved last is kept.
         what: of it was trained, if it is a part, such as "stage 8".
         resumable: whether --resume goes on; if not, the same command does so by itself.
+
+    `folder`, of the run or of the group, is known to whoever trains it.
     """
+
+    folder: Path | None = None
 
     def __init__(self, signal_number: int, position: Position | None, what: str = "", resumable: bool = True):
         self.signal_number, self.position, self.resumable = signal_number, position, resumable

@@ -6,17 +6,16 @@ import numpy as np
 from scipy.stats import binomtest
 
 
-def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval (1927) of a proportion: lower and upper bound, both in [0, 1].
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's score interval (1927) of a proportion, of 95 % confidence: lower and upper bound, both in [0, 1].
 
     Args:
         successes: 0 to `trials`.
         trials: at least 1, otherwise ValueError.
-        confidence: in (0, 1).
     """
     if not 0 <= successes <= trials or trials < 1:
         raise ValueError(f"{successes} successes of {trials} trials")
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    z = NormalDist().inv_cdf(0.975)
     share, shrink = successes / trials, z * z / trials
     centre = share + shrink / 2
     half = (shrink * (share * (1 - share) + shrink / 4)) ** 0.5
@@ -25,13 +24,13 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     return max(0.0, min(share, low)), min(1.0, max(share, high))
 
 
-def binomial_p(successes: int, trials: int, chance: float = 0.5) -> float:
-    """The exact two-sided binomial test: p in (0, 1] of a count at least as unlikely as this under `chance`.
+def binomial_p(successes: int, trials: int) -> float:
+    """The exact two-sided binomial test: p in (0, 1] of a count at least as unlikely as this where chance is 1/2.
 
     For a rater of as many real as synthetic images who guesses with any preference for one answer, the number of right
     answers has the mean of Binomial(trials, 1/2) and at most its variance, so that p errs on the large side.
     """
-    return float(binomtest(successes, trials, chance).pvalue)
+    return float(binomtest(successes, trials).pvalue)
 
 
 def fleiss_kappa(counts: np.ndarray) -> float:

@@ -21,6 +21,7 @@ from kerasgan.gan.callbacks import Every, History, Progress
 from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.model import Game, LatentGAN
 from kerasgan.gan.settings import LatentTraining
+from kerasgan.papers.task import OneStage
 from kerasgan.report.figures import GREY
 from kerasgan.report.mosaics import image_sheet, write_animation, write_mosaic
 from kerasgan.report.tables import markdown
@@ -32,7 +33,7 @@ STRIPS, STEPS = 4, 8  # of the interpolation
 COMPARED = 500  # of these, at most
 
 
-class LatentTask(ABC):
+class LatentTask(OneStage, ABC):
     """Trains a generator from noise on slices; a paper says on which, with which networks, and what for.
 
     A paper's class has `model`, its name, `target`, `run_name`, what is abstract here, and its own `__init__`, which
@@ -40,8 +41,6 @@ class LatentTask(ABC):
     """
 
     model: ClassVar[str]
-    name: ClassVar = ""
-    monitor: ClassVar = None
     losses: ClassVar[tuple[str, ...]] = ("generator_loss", "critic_loss")
     panels: ClassVar = {
         "losses": losses,
@@ -131,15 +130,6 @@ class LatentTask(ABC):
     def latent(self) -> int:
         """Numbers of noise."""
         return self.settings.network.latent
-
-    @property
-    def stages(self) -> "tuple[LatentTask]":
-        """A GAN is trained in one go."""
-        return (self,)
-
-    @property
-    def epochs(self) -> int:
-        return self.training.epochs
 
     @property
     def count(self) -> int:

@@ -23,7 +23,7 @@ from kerasgan.phantom.anatomy import Brain, draw_brain
 from kerasgan.phantom.meningioma import Meningioma, draw_meningioma
 from kerasgan.phantom.neonatal_signal import NEONATAL_SEQUENCES
 from kerasgan.phantom.neonates import CLASSES, choose_abnormal, draw_patient, labels_of
-from kerasgan.phantom.patient import Patient, geometry, head_box, patient_name, random_order, streams
+from kerasgan.phantom.patient import Patient, Raster, patient_name, random_order, streams
 from kerasgan.phantom.pituitary import PituitaryTumour, draw_pituitary_tumour
 from kerasgan.phantom.shapes import random_field
 from kerasgan.phantom.signal import SEQUENCES, acquire, draw_scan
@@ -60,25 +60,16 @@ def simulate_patient(
     lesion = _draw_lesion(np.random.default_rng(tumour_seed), labels, strength, brain)
     rng = np.random.default_rng(scan_seed)
 
-    shape, voxel, affine = geometry(grid)
-    box, points = head_box(brain, shape, voxel)
-    outline = lesion.outline(points.reshape(3, -1), brain).reshape(points.shape[1:])
-    region = outline < 2 * voxel  # with a border, so that blurring the brain's surface mixes in CSF
-    inside, points = outline[region] < 0, points[:, region]
+    raster = Raster.of(brain, partial(lesion.outline, brain=brain), grid)
+    points, voxel = raster.points, raster.voxel
     healthy = brain.tissues(lesion.displace(points, brain), voxel)
     fractions, lesion_labels = lesion.invade(points, healthy, voxel, brain)
     water = random_field(rng, 12, 0.5)(points)
-
-    def place(values: np.ndarray) -> np.ndarray:
-        volume = np.zeros(shape, values.dtype, order="F")
-        volume[box][region] = values * inside
-        return volume
-
     images = {
-        name: place(acquire(sequence, draw_scan(rng), fractions, water, points, region, voxel, rng))
+        name: raster.place(acquire(sequence, draw_scan(rng), fractions, water, points, raster.region, voxel, rng))
         for name, sequence in SEQUENCES.items()
     }
-    return Patient(images, place(lesion_labels), affine, labels)
+    return Patient(images, raster.place(lesion_labels), raster.affine, labels)
 
 
 def _draw_lesion(

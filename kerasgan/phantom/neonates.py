@@ -6,7 +6,7 @@ import numpy as np
 
 from kerasgan.phantom.neonatal_anatomy import draw_neonate
 from kerasgan.phantom.neonatal_signal import NEONATAL_SEQUENCES, NEONATAL_TISSUES
-from kerasgan.phantom.patient import NEONATE, Patient, geometry, head_box, patient_name, random_order, streams
+from kerasgan.phantom.patient import NEONATE, Patient, Raster, patient_name, random_order, streams
 from kerasgan.phantom.shapes import random_field
 from kerasgan.phantom.signal import acquire, draw_scan
 
@@ -20,22 +20,17 @@ def draw_patient(index: int, seed: int, grid: int, abnormal: bool, strength: flo
     brain = draw_neonate(np.random.default_rng(anatomy_seed), abnormal, strength)
     rng = np.random.default_rng(scan_seed)
 
-    shape, voxel, affine = geometry(grid, NEONATE)
-    box, points = head_box(brain, shape, voxel, NEONATE)
-    outline = brain.outline(points.reshape(3, -1)).reshape(points.shape[1:])
-    region = outline < 2 * voxel  # with a border, so that blurring the head's surface mixes in what is beyond
-    inside, points = outline[region] < 0, points[:, region]
+    raster = Raster.of(brain, brain.outline, grid, NEONATE)
+    points, voxel = raster.points, raster.voxel
     fractions = brain.tissues(points, voxel)
     water = random_field(rng, 18, 0.5)(points)
     images = {}
     for name, sequence in NEONATAL_SEQUENCES.items():
         scan = draw_scan(rng)
         scan = replace(scan, noise=FINER * scan.noise, blur=tuple(FINER * blur for blur in scan.blur))
-        values = acquire(sequence, scan, fractions, water, points, region, voxel, rng, NEONATAL_TISSUES)
-        volume = np.zeros(shape, values.dtype, order="F")
-        volume[box][region] = values * inside
-        images[name] = volume
-    return Patient(images, None, affine, labels_of(index, abnormal))
+        values = acquire(sequence, scan, fractions, water, points, raster.region, voxel, rng, NEONATAL_TISSUES)
+        images[name] = raster.place(values)
+    return Patient(images, None, raster.affine, labels_of(index, abnormal))
 
 
 def labels_of(index: int, abnormal: bool) -> dict[str, str]:

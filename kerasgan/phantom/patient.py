@@ -1,6 +1,6 @@
 """What adult and neonatal patients have in common: their images, their voxels, their random streams and their names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,40 @@ def head_box(
         slices.append(slice(kept[0], kept[-1] + 1))
         axes.append(place[kept].astype(np.float32))
     return tuple(slices), np.stack(np.meshgrid(*axes, indexing="ij"))
+
+
+@dataclass(frozen=True)
+class Raster:
+    """The voxels of an image that show a head, and a border, so that blurring its surface mixes in what is beyond.
+
+    `region` (i, j, k) bool are those voxels in the `box` of `head_box`; of each of the n, `points` (3, n) is the place
+    in mm, and `inside` (n,) bool whether it is the head's own.
+    """
+
+    shape: tuple[int, int, int]
+    voxel: float  # mm
+    affine: np.ndarray
+    box: tuple[slice, ...]
+    region: np.ndarray
+    points: np.ndarray
+    inside: np.ndarray
+
+    @classmethod
+    def of(
+        cls, brain: Brain, outline: Callable[[np.ndarray], np.ndarray], grid: int, view: FieldOfView = ADULT
+    ) -> "Raster":
+        """Of a head by its `outline`: the distance in mm of places (3, n) from its surface, negative inside."""
+        shape, voxel, affine = geometry(grid, view)
+        box, points = head_box(brain, shape, voxel, view)
+        distance = outline(points.reshape(3, -1)).reshape(points.shape[1:])
+        region = distance < 2 * voxel
+        return cls(shape, voxel, affine, box, region, points[:, region], distance[region] < 0)
+
+    def place(self, values: np.ndarray) -> np.ndarray:
+        """A volume with the values (n,) in their voxels, 0 outside the head."""
+        volume = np.zeros(self.shape, values.dtype, order="F")
+        volume[self.box][self.region] = values * self.inside
+        return volume
 
 
 def streams(seed: int, index: int) -> list[np.random.SeedSequence]:

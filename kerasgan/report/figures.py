@@ -18,6 +18,7 @@ LINE = 0.17  # inches, of a title
 DPI = 130
 GREY = "grey from -1 (black) to 1 (white)"
 PANELS = 3  # of curves side by side, at most
+WRITTEN = {"psnr": "PSNR", "ssim": "SSIM", "iou": "IoU", "l1": "L1"}  # in legends
 FEW = 30  # points of a curve that are marked: a single one has no line
 
 
@@ -103,12 +104,16 @@ def _panel(axis: Axes, title: str, columns: Mapping[str, np.ndarray], epoch: np.
     for name, values in columns.items():
         known = np.isfinite(values)
         marker = "." if known.sum() < FEW else None
-        axis.plot(epoch[known], values[known], label=name.replace("_", " "), linewidth=1, marker=marker)
+        axis.plot(epoch[known], values[known], label=_legend(name), linewidth=1, marker=marker)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("epoch", fontsize=8)
     axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axis.tick_params(labelsize=7)
     axis.legend(fontsize=7)
+
+
+def _legend(column: str) -> str:
+    return " ".join(WRITTEN.get(word, word) for word in column.split("_"))
 
 
 def _part(axis: Axes, stages: Mapping[str, int]) -> None:
@@ -129,7 +134,8 @@ def grid(rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
     height = (INCH + 0.15) * rows + LINE * (2 + head.count("\n"))
     figure = Figure(figsize=(INCH * columns, height), layout="constrained")
     figure.suptitle(head, fontsize=7)
-    axes = figure.subplots(rows, columns, squeeze=False)
+    # Ticks that nobody sees would take half of the time.
+    axes = figure.subplots(rows, columns, squeeze=False, subplot_kw={"xticks": [], "yticks": []})
     for axis in axes.flat:
         axis.axis("off")
     return figure, axes

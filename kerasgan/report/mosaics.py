@@ -16,6 +16,7 @@ from kerasgan.files import written_aside
 from kerasgan.report.figures import DPI, GREY, save, wrapped
 
 GAP = 2  # pixels between images
+FRAME_TIME = 400  # milliseconds of an animation's frame
 CAPTION = "Description"  # PNG's own word for the text that a bare mosaic carries
 # Of `image_sheet`, in pixels.
 SIDE = 96  # of an image that is enlarged, about
@@ -118,9 +119,7 @@ def write_mosaic(path: Path, images: np.ndarray, columns: int, caption: str) -> 
         Image.fromarray(mosaic(images, columns)).save(aside, "PNG", pnginfo=words)
 
 
-def write_animation(
-    path: Path, frames: Sequence[Path], size: int, count: int, caption: str, milliseconds: int = 400
-) -> None:
+def write_animation(path: Path, frames: Sequence[Path], size: int, count: int, caption: str) -> None:
     """The upper left count x count images, of `size` pixels, of some mosaics as a GIF that repeats.
 
     The last one stays longer. The GIF carries the caption, and which mosaics they are.
@@ -130,7 +129,7 @@ def write_animation(
     for frame in frames:
         with Image.open(frame) as picture:
             pictures.append(picture.convert("L").crop((0, 0, side, side)))
-    times = [milliseconds] * (len(pictures) - 1) + [4 * milliseconds]
+    times = [FRAME_TIME] * (len(pictures) - 1) + [4 * FRAME_TIME]
     first, last = (path.stem.replace("_", " ") for path in (frames[0], frames[-1]))
     words = f"{caption}; {len(frames)} frames, from {first} to {last}"
     more = {"append_images": pictures[1:], "duration": times, "loop": 0, "comment": words.encode()}

@@ -17,6 +17,14 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
+NO_INTERVAL = "Where the interval is –, whoever is drawn anew gives the same number: too few to draw, no certainty."
+
+
+def between(low: float, high: float, decimals: int) -> str:
+    """An interval; "–" for one without width, see NO_INTERVAL."""
+    return f"{low:.{decimals}f} to {high:.{decimals}f}" if low < high else "–"
+
+
 @dataclass(frozen=True)
 class Table:
     """A table with its title and its notes."""

@@ -42,7 +42,7 @@ BENCHMARKS = {
     "translate": translate.rows,
     "style": style.rows,
 }
-HEADER = ("benchmark", "what", "measured", "kerasgan is faster by", "expected")
+HEADER = ("benchmark", "what", "measured", "kerasgan against this: median (quartiles) of the rounds", "expected")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    head = machine.describe() + ("; --quick, so the numbers mean nothing" if given.quick else "")
     names = [name for name in BENCHMARKS if name in (given.names or BENCHMARKS)]
+    head = machine.describe() + (f"; {', '.join(names)} alone" if len(names) < len(BENCHMARKS) else "")
+    head += "; --quick, so the numbers mean nothing" if given.quick else ""
     table = []
     for name in names:
         table += [cells(name, row) for row in run(name, given.quick)]

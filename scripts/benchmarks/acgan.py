@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.machine import has_torch
-from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from benchmarks.timing import Row, in_turns
+from benchmarks.ways import OURS, PRECISIONS, Batch, Step, compared, graph_step, tensors, torch_layouts
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.checkpoint import Position
 from kerasgan.papers import settings_of
@@ -21,21 +21,14 @@ from kerasgan.papers.featuregan.reading import AHEAD, READERS
 from kerasgan.papers.featuregan.settings import FeatureganSettings
 from kerasgan.papers.featuregan.store import Extraction, FeatureSlice, FeatureStore, shard_path
 from kerasgan.papers.featuregan.store_writing import per_shard, write
-from kerasgan.threads import usable_cores
 
 ROUNDS = 12
-PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
-OURS = "kerasgan"
-TORCH = {"PyTorch, channels last": "channels_last", "PyTorch, default layout": "contiguous_format"}
 # Where features come from: (block, shape, type on disk, width, features, steps in a turn, rounds).
 STORES = (
     ("encoder5", (15, 15, 1024), "float32", 512, 512, 24, 8),
     ("decoder2", (120, 120, 128), "float16", 512, 320, 6, 3),
 )
 QUICK_STORES = (("encoder5", (4, 4, 6), "float32", 8, 64, 2, 1),)
-
-Batch = dict[str, np.ndarray]
-Step = Callable[[], object]
 
 
 def rows(quick: bool) -> list[Row]:
@@ -51,17 +44,10 @@ def _rows(precision: str, quick: bool) -> list[Row]:
     settings = settings_of("acgan", overrides=[f"acgan.precision={precision}"])
     batch = random_batch(shape, settings.acgan.batch_size)
     with numerics(settings.acgan):  # the options with which kerasgan trains
-        steps = {OURS: our_step(our_model(shape, width, settings), batch)}
+        steps = {OURS: graph_step(our_model(shape, width, settings).train_step, tensors(batch))}
         seconds = in_turns(steps | torch_steps(width, settings, batch), 1 if quick else ROUNDS)
-    return [
-        Row(
-            f"{what}, {_named(shape)}, width {width}, {PRECISIONS[precision]}",
-            rate(settings.acgan.batch_size, taken),
-            "features/s",
-            None if what == OURS else times_as_fast(seconds[OURS], taken),
-        )
-        for what, taken in seconds.items()
-    ]
+    about = f"{_named(shape)}, width {width}, {PRECISIONS[precision]}"
+    return compared(seconds, settings.acgan.batch_size, "features/s", about)
 
 
 def random_batch(shape: tuple[int, int, int], batch_size: int) -> Batch:
@@ -77,23 +63,14 @@ def our_model(shape: tuple[int, int, int], width: int, settings: FeatureganSetti
     return task.build()
 
 
-def our_step(model: ACGAN, batch: Batch) -> Step:
-    """A training step as `fit` runs it: one graph."""
-    train_step, data = tf.function(model.train_step), {name: tf.constant(array) for name, array in batch.items()}
-    return lambda: [value.numpy() for value in train_step(data).values()]
-
-
 def torch_steps(width: int, settings: FeatureganSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if not has_torch():
+    if not (layouts := torch_layouts()):
         return {}
-    import torch  # an extra
-
     from benchmarks.pytorch_acgan import Training
 
-    torch.set_num_threads(usable_cores())
     shape = batch["feature"].shape[1:]
-    trainings = {what: Training(shape, width, settings.acgan, getattr(torch, layout)) for what, layout in TORCH.items()}
+    trainings = {what: Training(shape, width, settings.acgan, layout) for what, layout in layouts.items()}
     return {what: partial(training.train_step, *training.prepare(batch)) for what, training in trainings.items()}
 
 

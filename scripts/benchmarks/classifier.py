@@ -1,14 +1,26 @@
 """The training step of the four-stream classifier: kerasgan, Keras alone, PyTorch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import Input, KerasTensor, Model, layers, ops
 
-from benchmarks.machine import has_torch
-from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from benchmarks.timing import Row, in_turns
+from benchmarks.ways import (
+    CHANNELS_LAST,
+    KERAS,
+    OURS,
+    PRECISIONS,
+    Batch,
+    Step,
+    compared,
+    graph_step,
+    tensors,
+    torch_layouts,
+)
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.optimizers import Keras2Adagrad
 from kerasgan.gan.supervised import SupervisedModel
@@ -16,14 +28,8 @@ from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise import streams
 from kerasgan.papers.pairwise.classifier import objective
 from kerasgan.papers.pairwise.settings import ClassifierSettings, StreamSettings
-from kerasgan.threads import usable_cores
 
-PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
-OURS, KERAS, TORCH = "kerasgan", "Keras alone", "PyTorch, channels last"
-EXPECTED = {(KERAS, "fp32"): "at least 1.2", (KERAS, "bf16"): "at least 1.5"}
-
-Batch = dict[str, np.ndarray]
-Step = Callable[[], None]
+EXPECTED = {"fp32": {KERAS: "at least 1.2"}, "bf16": {KERAS: "at least 1.5"}}
 
 
 def rows(quick: bool) -> list[Row]:
@@ -40,18 +46,13 @@ def _rows(precision: str, quick: bool) -> list[Row]:
     size, classifier = settings.data.size, settings.classifier
     batch = random_batch(classifier.modalities, classifier.batch_size, size)
     with numerics(classifier):  # the options with which kerasgan trains
-        steps = {OURS: our_step(our_model(size, classifier), batch), KERAS: plain_step(size, classifier, batch)}
+        ours, plain = our_model(size, classifier), plain_model(size, classifier)
+        steps = {
+            OURS: graph_step(ours.train_step, tensors(batch)),
+            KERAS: graph_step(plain.train_step, plain_data(batch, classifier)),
+        }
         seconds = in_turns(steps | torch_steps(size, classifier, batch), rounds)
-    return [
-        Row(
-            f"{what}, {label}",
-            rate(classifier.batch_size, taken),
-            "slices/s",
-            None if what == OURS else times_as_fast(seconds[OURS], taken),
-            EXPECTED.get((what, label), ""),
-        )
-        for what, taken in seconds.items()
-    ]
+    return compared(seconds, classifier.batch_size, "slices/s", label, EXPECTED[label])
 
 
 def random_batch(modalities: Sequence[str], batch_size: int, size: int) -> Batch:
@@ -72,19 +73,6 @@ def our_model(size: int, settings: ClassifierSettings) -> SupervisedModel:
     model = SupervisedModel(network, objective(settings.modalities, weights), ("loss", "accuracy"))
     model.compile({"network": Keras2Adagrad(settings.stage1.learning_rates[0])})
     return model
-
-
-def our_step(model: SupervisedModel, batch: Batch) -> Step:
-    """A training step as `fit` runs it: one graph."""
-    return _finished(tf.function(model.train_step), {name: tf.constant(array) for name, array in batch.items()})
-
-
-def _finished(train_step: Callable, data) -> Step:
-    def step() -> None:
-        for value in train_step(data).values():
-            value.numpy()
-
-    return step
 
 
 # ---- Keras alone ----
@@ -125,13 +113,8 @@ def plain_model(size: int, settings: ClassifierSettings) -> Model:
     return network
 
 
-def plain_step(size: int, settings: ClassifierSettings, batch: Batch) -> Step:
-    """Keras's own training step, with the class weights as `fit` hands them on: one for each slice."""
-    return _finished(tf.function(plain_model(size, settings).train_step), plain_data(batch, settings))
-
-
 def plain_data(batch: Batch, settings: ClassifierSettings) -> tuple:
-    """Images, labels, weights."""
+    """Images, labels, and the class weights as `fit` hands them on: one for each slice."""
     images = {name: tf.constant(batch[name]) for name in settings.modalities}
     weights = np.where(batch["label"], settings.positive_weight, settings.negative_weight).astype("float32")
     return images, tf.constant(batch["label"]), tf.constant(weights)
@@ -142,13 +125,9 @@ def plain_data(batch: Batch, settings: ClassifierSettings) -> tuple:
 
 def torch_steps(size: int, settings: ClassifierSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch; none without the extra `bench`."""
-    if not has_torch():
+    if CHANNELS_LAST not in torch_layouts():
         return {}
-    import torch  # an extra
-
     from benchmarks.pytorch_classifier import Training
 
-    torch.set_num_threads(usable_cores())
     training = Training(size, settings, bfloat16=settings.precision == "mixed_bfloat16")
-    tensors = training.prepare(batch)
-    return {TORCH: lambda: training.train_step(*tensors)}
+    return {CHANNELS_LAST: partial(training.train_step, *training.prepare(batch))}

@@ -1,9 +1,7 @@
 """What the numbers of a run belong to: processor, cores and versions. Nothing that names the machine."""
 
-import importlib.util
 import os
 import platform
-import sys
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,14 +10,6 @@ from kerasgan.threads import usable_cores
 
 PACKAGES = ("kerasgan", "tensorflow", "keras", "torch", "numpy", "nibabel", "scikit-image")
 BUSY = 0.5  # load average, from which on a table says so
-
-
-def has_torch() -> bool:
-    """Whether PyTorch, of the extra `bench`, is there to compare with; says so if it is not."""
-    found = importlib.util.find_spec("torch") is not None
-    if not found:
-        print("PyTorch is left out; to compare with it: pip install 'kerasgan[bench]'", file=sys.stderr)
-    return found
 
 
 def describe() -> str:

@@ -1,6 +1,5 @@
 """The training step of the GANs from noise, DCGAN and WGAN: kerasgan, Keras alone, PyTorch."""
 
-from collections.abc import Callable
 from functools import partial
 
 import keras
@@ -8,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import Input, Model, layers, ops
 
-from benchmarks.machine import has_torch
-from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from benchmarks.timing import Row, in_turns
+from benchmarks.ways import KERAS, OURS, PRECISIONS, Step, compared, graph_step, torch_layouts
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.model import LatentGAN
 from kerasgan.gan.radford import START, kernels, levels_of
@@ -17,15 +16,9 @@ from kerasgan.papers import settings_of
 from kerasgan.papers.brainmr.networks import KERNEL
 from kerasgan.papers.brainmr.settings import BrainmrSettings, NetworkSettings
 from kerasgan.papers.brainmr.training import DcganTask, WganTask
-from kerasgan.threads import usable_cores
 
 TASKS = {"dcgan": DcganTask, "wgan": WganTask}
 ROUNDS = {"dcgan": 12, "wgan": 6}  # a step of WGAN trains the critic five times
-PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
-OURS, KERAS = "kerasgan", "Keras alone"
-TORCH = {"PyTorch, channels last": "channels_last", "PyTorch, default layout": "contiguous_format"}
-
-Step = Callable[[], None]
 
 
 def rows(model: str, quick: bool) -> list[Row]:
@@ -41,33 +34,15 @@ def _rows(model: str, precision: str, quick: bool) -> list[Row]:
     with numerics(training):  # the options with which kerasgan trains
         ours, plain = our_model(model, settings), PlainGAN(model, settings)
         reals = random_batch(settings.data.size, training.batch_size * ours.critic_steps)
-        steps = {OURS: _step(ours, reals), KERAS: _step(plain, reals)} | torch_steps(model, settings, reals)
-        seconds = in_turns(steps, 1 if quick else ROUNDS[model])
-    return [
-        Row(
-            f"{what}, {PRECISIONS[precision]}",
-            rate(1, taken),
-            "steps/s",
-            None if what == OURS else times_as_fast(seconds[OURS], taken),
-        )
-        for what, taken in seconds.items()
-    ]
+        images = tf.constant(reals)
+        steps = {OURS: graph_step(ours.train_step, images), KERAS: graph_step(plain.train_step, images)}
+        seconds = in_turns(steps | torch_steps(model, settings, reals), 1 if quick else ROUNDS[model])
+    return compared(seconds, 1, "steps/s", PRECISIONS[precision])
 
 
 def random_batch(size: int, count: int) -> np.ndarray:
     """Images (count, size, size, 1) of noise in [-1, 1]."""
     return np.random.default_rng(1).uniform(-1, 1, (count, size, size, 1)).astype("float32")
-
-
-def _step(model: keras.Model, reals: np.ndarray) -> Step:
-    """A training step as `fit` runs it: one graph."""
-    train_step, images = tf.function(model.train_step), tf.constant(reals)
-
-    def step() -> None:
-        for value in train_step(images).values():
-            value.numpy()
-
-    return step
 
 
 def our_model(model: str, settings: BrainmrSettings) -> LatentGAN:
@@ -158,12 +133,9 @@ class PlainGAN(keras.Model):
 
 def torch_steps(model: str, settings: BrainmrSettings, reals: np.ndarray) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if not has_torch():
+    if not (layouts := torch_layouts()):
         return {}
-    import torch  # an extra
-
     from benchmarks.pytorch_noise import Training
 
-    torch.set_num_threads(usable_cores())
-    trainings = {what: Training(model, settings, getattr(torch, layout)) for what, layout in TORCH.items()}
+    trainings = {what: Training(model, settings, layout) for what, layout in layouts.items()}
     return {what: partial(training.train_step, training.prepare(reals)) for what, training in trainings.items()}

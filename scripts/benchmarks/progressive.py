@@ -12,25 +12,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.machine import has_torch
-from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from benchmarks.timing import Row, in_turns
+from benchmarks.ways import OURS, PRECISIONS, Step, compared, torch_layouts
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan import checkpoint
-from kerasgan.gan.radford import START
 from kerasgan.papers import settings_of
 from kerasgan.papers.pggan.networks import Architecture, critic, generator
 from kerasgan.papers.pggan.progressive import ProgressiveGAN
-from kerasgan.papers.pggan.settings import PgganSettings
+from kerasgan.papers.pggan.settings import START, PgganSettings
 from kerasgan.startup import load_tensorflow
-from kerasgan.threads import usable_cores
 
 ROUNDS = 4
-PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
-OURS = "kerasgan"
 QUICK = ["data.size=16", "data.frame=null", "network.scale=0.02", "network.latent=8", "network.class_from=8"]
-TORCH = {"PyTorch, channels last": "channels_last", "PyTorch, default layout": "contiguous_format"}
-
-Step = Callable[[], object]
 
 
 def rows(quick: bool) -> list[Row]:
@@ -50,15 +43,7 @@ def _rows(precision: str, quick: bool) -> list[Row]:
             else:
                 step = _step(our_model(side, settings), *batch)
             seconds = in_turns({OURS: step} | torch_steps(side, settings, *batch), 1 if quick else ROUNDS)
-            found += [
-                Row(
-                    f"{what}, {side}x{side}, {PRECISIONS[precision]}",
-                    rate(1, taken),
-                    "steps/s",
-                    None if what == OURS else times_as_fast(seconds[OURS], taken),
-                )
-                for what, taken in seconds.items()
-            ]
+            found += compared(seconds, 1, "steps/s", f"{side}x{side}, {PRECISIONS[precision]}")
         found.append(Row(f"from {side // 2}x{side // 2} to {side}x{side}, {PRECISIONS[precision]}", lost, "s"))
     measured = here if quick else alone
     found += [
@@ -67,7 +52,7 @@ def _rows(precision: str, quick: bool) -> list[Row]:
             measured(peak_memory, what, side, settings),
             "GB",
         )
-        for what in (OURS, *(TORCH if len(seconds) > 1 else ()))
+        for what in seconds
     ]
     return found
 
@@ -151,17 +136,12 @@ def stage_change(side: int, settings: PgganSettings, images: np.ndarray, labels:
 
 def torch_steps(side: int, settings: PgganSettings, images: np.ndarray, labels: np.ndarray) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if not has_torch():
-        return {}
-    return {what: torch_step(what, side, settings, images, labels) for what in TORCH}
+    return {what: torch_step(what, side, settings, images, labels) for what in torch_layouts()}
 
 
 def torch_step(what: str, side: int, settings: PgganSettings, images: np.ndarray, labels: np.ndarray) -> Step:
-    """PyTorch's training step in a layout of `TORCH`."""
-    import torch  # an extra
-
+    """PyTorch's training step in a layout of `torch_layouts`."""
     from benchmarks.pytorch_progressive import Training
 
-    torch.set_num_threads(usable_cores())
-    training = Training(side, architecture(settings), settings.pggan, getattr(torch, TORCH[what]))
+    training = Training(side, architecture(settings), settings.pggan, torch_layouts()[what])
     return partial(training.train_step, *training.prepare(images, labels))

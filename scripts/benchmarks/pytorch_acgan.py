@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.pytorch_gan import TwoPlayers
 from kerasgan.papers.featuregan.feature_networks import CLASSES, STRIDE, kernel_of, ladder
 from kerasgan.papers.featuregan.settings import AcganSettings
 
@@ -70,7 +71,7 @@ def _norm(width: int, settings: AcganSettings) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=settings.epsilon, momentum=1 - settings.momentum)
 
 
-class Training:
+class Training(TwoPlayers):
     """Both networks and their updates, with the generator's non-saturating loss.
 
     Args:
@@ -113,16 +114,6 @@ class Training:
         loss = functional.softplus(-source).mean() + functional.cross_entropy(classes, wanted)
         self.update(1, loss)
         return loss.item(), critic_loss.item()
-
-    def update(self, player: int, loss: torch.Tensor) -> None:
-        """A step of one player, with no gradient of the other's weights."""
-        own = self.players[player]
-        for weight, gradient in zip(own, torch.autograd.grad(loss, own), strict=True):
-            weight.grad = gradient
-        self.optimizers[player].step()
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
 
     def noise(self, count: int) -> torch.Tensor:
         return torch.randn(count, self.latent)

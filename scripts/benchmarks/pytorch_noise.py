@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.pytorch_gan import TwoPlayers
 from kerasgan.gan.radford import START, levels_of
 from kerasgan.papers.brainmr.networks import KERNEL
 from kerasgan.papers.brainmr.settings import BrainmrSettings, NetworkSettings
@@ -56,7 +57,7 @@ def _norm(count: int, settings: NetworkSettings) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(count, eps=settings.epsilon, momentum=1 - settings.momentum)
 
 
-class Training:
+class Training(TwoPlayers):
     """Both networks and their updates.
 
     Args:
@@ -108,16 +109,6 @@ class Training:
         if self.wasserstein:
             return fake.mean() - real.mean()
         return functional.softplus(-real).mean() + functional.softplus(fake).mean()
-
-    def update(self, player: int, loss: torch.Tensor) -> None:
-        """A step of one player, with no gradient of the other's weights."""
-        own = self.players[player]
-        for weight, gradient in zip(own, torch.autograd.grad(loss, own), strict=True):
-            weight.grad = gradient
-        self.optimizers[player].step()
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16)
 
     def noise(self, count: int) -> torch.Tensor:
         return torch.randn(count, self.latent)

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from kerasgan.gan.radford import START
+from benchmarks.pytorch_gan import TwoPlayers
 from kerasgan.papers.pggan.layers import EPSILON, GROUP, HE
 from kerasgan.papers.pggan.networks import Architecture
-from kerasgan.papers.pggan.settings import ProgressiveTraining
+from kerasgan.papers.pggan.settings import START, ProgressiveTraining
 
 
 class Conv(nn.Module):
@@ -134,7 +134,7 @@ def _with_deviation(x):
     return torch.cat([x, maps.to(x.dtype)], 1)
 
 
-class Training:
+class Training(TwoPlayers):
     """Both networks of a stage and their updates, at one alpha.
 
     Args:
@@ -153,6 +153,7 @@ class Training:
         alpha: float = 0.5,
     ):
         self.own, self.training, self.layout = own, training, layout
+        self.bfloat16 = training.precision == "mixed_bfloat16"
         self.alpha = 1.0 if side == START else alpha
         self.generator = Generator(side, own, layout).to(memory_format=layout)
         self.critic = Critic(side, own).to(memory_format=layout)
@@ -201,16 +202,6 @@ class Training:
         role = -1 if own.flip_every and self.steps % own.flip_every == 0 else 1
         distance = of_fake.mean() - of_real.mean()
         return role * distance + own.penalty_weight * penalty + own.drift * of_real.square().mean()
-
-    def update(self, player: int, loss: torch.Tensor) -> None:
-        """A step of one player, with no gradient of the other's weights."""
-        own = self.players[player]
-        for weight, gradient in zip(own, torch.autograd.grad(loss, own), strict=True):
-            weight.grad = gradient
-        self.optimizers[player].step()
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.training.precision == "mixed_bfloat16")
 
     def noise(self, count: int) -> torch.Tensor:
         return 2 * torch.rand(count, self.own.latent) - 1

@@ -1,33 +1,35 @@
 """The training step of the pairwise GAN: kerasgan, Keras alone, PyTorch, and the share of the machine that it uses."""
 
-from collections.abc import Callable
 from functools import partial
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from benchmarks import plain_keras
-from benchmarks.machine import has_torch
 from benchmarks.operations import matrix_products, multiplications
-from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from benchmarks.timing import Row, in_turns, rate
+from benchmarks.ways import (
+    CHANNELS_LAST,
+    KERAS,
+    OURS,
+    PRECISIONS,
+    Batch,
+    Step,
+    compared,
+    graph_step,
+    tensors,
+    torch_layouts,
+)
 from kerasgan.experiment.devices import numerics
 from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise import gan
 from kerasgan.papers.pairwise.settings import PairwiseSettings
-from kerasgan.threads import usable_cores
 
-PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
-OURS, NETWORKS, KERAS = "kerasgan", "kerasgan's step, UpSampling2D + Conv2D", "Keras alone"
-TORCH = {"PyTorch, channels last": "channels_last", "PyTorch, default layout": "contiguous_format"}
+NETWORKS = "kerasgan's step, UpSampling2D + Conv2D"
 EXPECTED = {
-    (KERAS, "fp32"): "at least 1.25",
-    ("PyTorch, channels last", "fp32"): "at least 1.7",
-    ("PyTorch, channels last", "bf16"): "at least 1.3",
+    "fp32": {KERAS: "at least 1.25", CHANNELS_LAST: "at least 1.7"},
+    "bf16": {CHANNELS_LAST: "at least 1.3"},
 }
-
-Batch = dict[str, np.ndarray]
-Step = Callable[[], None]
 
 
 def rows(quick: bool) -> list[Row]:
@@ -46,16 +48,7 @@ def _rows(precision: str, quick: bool) -> list[Row]:
         model = gan.build(("t1", "t1e"), settings)
         steps = keras_steps(model, settings, batch) | torch_steps(settings, batch)
         seconds = in_turns(steps | {size: call for size, (_, call) in products.items()}, rounds)
-    table = [
-        Row(
-            f"{what}, {label}",
-            rate(batch_size, seconds[what]),
-            "pairs/s",
-            None if what == OURS else times_as_fast(seconds[OURS], seconds[what]),
-            EXPECTED.get((what, label), ""),
-        )
-        for what in steps
-    ]
+    table = compared({way: seconds[way] for way in steps}, batch_size, "pairs/s", label, EXPECTED[label])
     # What the machine can do at best, and how near to it the step comes.
     rates = {size: rate(operations, seconds[size]) for size, (operations, _) in products.items()}
     best = max(rates, key=rates.get)
@@ -79,31 +72,18 @@ def random_batch(batch_size: int, size: int) -> Batch:
 def keras_steps(model: gan.PairwiseGAN, settings: PairwiseSettings, batch: Batch) -> dict[str, Step]:
     """A training step of each way of writing it with Keras, as `fit` runs it: one graph."""
     models = {OURS: model, NETWORKS: plain_keras.build_networks_only(settings), KERAS: plain_keras.build(settings)}
-    tensors = {name: tf.constant(images) for name, images in batch.items()}
-    return {what: _keras_step(model, tensors) for what, model in models.items()}
-
-
-def _keras_step(model: keras.Model, batch: dict[str, tf.Tensor]) -> Step:
-    train_step = tf.function(model.train_step)
-
-    def step() -> None:
-        for value in train_step(batch).values():
-            value.numpy()
-
-    return step
+    data = tensors(batch)
+    return {what: graph_step(model.train_step, data) for what, model in models.items()}
 
 
 def torch_steps(settings: PairwiseSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if not has_torch():
+    if not (layouts := torch_layouts()):
         return {}
-    import torch  # an extra
-
     from benchmarks.pytorch import PairwiseGAN
 
-    torch.set_num_threads(usable_cores())
     bfloat16 = settings.training.precision == "mixed_bfloat16"
-    models = {what: PairwiseGAN(settings, getattr(torch, layout), bfloat16) for what, layout in TORCH.items()}
+    models = {what: PairwiseGAN(settings, layout, bfloat16) for what, layout in layouts.items()}
     return {what: partial(model.train_step, model.prepare(batch)) for what, model in models.items()}
 
 

@@ -15,21 +15,19 @@ from keras import Model
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import fmin_l_bfgs_b
 
-from benchmarks.machine import has_torch
 from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from benchmarks.ways import CHANNELS_LAST, DEFAULT_LAYOUT, OURS, torch_layouts
 from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan.style import LossWeights, Objective, Transferred, features, grey_levels, transfer
 from kerasgan.papers.aggrgan.vgg19 import Vgg19, load_vgg19
-from kerasgan.threads import usable_cores
 
 WEIGHTS = LossWeights.of(settings_of("dcgan1").style)
 MOST = 3  # times as many iterations as kerasgan's
-OURS = "kerasgan"
 # The layout of PyTorch's tensors and its line search; without one, its default, each step has length 1.
 TORCH = {
-    "PyTorch, strong Wolfe": ("contiguous_format", "strong_wolfe"),
-    "PyTorch, strong Wolfe, channels last": ("channels_last", "strong_wolfe"),
-    "PyTorch, no line search": ("contiguous_format", None),
+    "PyTorch, strong Wolfe": (DEFAULT_LAYOUT, "strong_wolfe"),
+    "PyTorch, strong Wolfe, channels last": (CHANNELS_LAST, "strong_wolfe"),
+    "PyTorch, no line search": (DEFAULT_LAYOUT, None),
 }
 
 Call = Callable[[], object]
@@ -119,14 +117,11 @@ def with_scipy(work: Work, network: Model) -> list[list[float]]:
 
 def with_torch(work: Work) -> dict[str, Call]:
     """Ways of PyTorch; none without the extra `bench`."""
-    if not has_torch():
+    if not (layouts := torch_layouts()):
         return {}
-    import torch  # an extra
-
     from benchmarks.pytorch_style import Features
 
-    torch.set_num_threads(usable_cores())
-    networks = {layout: Features(work.vgg.network, WEIGHTS, getattr(torch, layout)) for layout, _ in TORCH.values()}
+    networks = {layout: Features(work.vgg.network, WEIGHTS, layouts[layout]) for layout, _ in TORCH.values()}
     return {name: partial(_one_by_one, work, networks[layout], search) for name, (layout, search) in TORCH.items()}
 
 

@@ -16,7 +16,7 @@ class Ratio:
     upper: float
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.lower:.2f} to {self.upper:.2f})"
+        return f"{self.median:.2f} times as fast ({self.lower:.2f} to {self.upper:.2f})"
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,14 @@
 
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks import phantoms
-from benchmarks.machine import has_torch
-from benchmarks.timing import Row, in_turns, rate, times_as_fast
+from benchmarks.timing import Row, in_turns
+from benchmarks.ways import OURS, PRECISIONS, Batch, Step, compared, graph_step, tensors, torch_layouts
 from kerasgan.data.prepare import prepare
 from kerasgan.experiment.devices import numerics
 from kerasgan.gan.checkpoint import Position
@@ -19,18 +17,11 @@ from kerasgan.gan.supervised import SupervisedModel
 from kerasgan.papers import settings_of
 from kerasgan.papers.featuregan.segmentation import UnetTask
 from kerasgan.papers.featuregan.settings import FeatureganSettings
-from kerasgan.threads import usable_cores
 
 ROUNDS = 6
 BATCH = 4  # a step of the published 10 would take processors minutes for all rounds; a slice costs the same
 PATIENTS, GRID = 6, 48
-PRECISIONS = {"float32": "fp32", "mixed_bfloat16": "bf16"}
-OURS = "kerasgan"
-TORCH = {"PyTorch, channels last": "channels_last", "PyTorch, default layout": "contiguous_format"}
 SMALL = ["data.size=32", "unet.filters=[4, 4, 6, 8, 8]"]
-
-Batch = dict[str, np.ndarray]
-Step = Callable[[], object]
 
 
 def rows(quick: bool) -> list[Row]:
@@ -48,17 +39,10 @@ def _rows(precision: str, quick: bool) -> list[Row]:
     settings = settings_of("unet", overrides=overrides)
     batch = random_batch(batch_size, settings.data.size)
     with numerics(settings.unet):  # the options with which kerasgan trains
-        steps = {OURS: our_step(our_model(settings), batch)} | torch_steps(settings, batch)
+        ours = graph_step(our_model(settings).train_step, tensors(batch))
+        steps = {OURS: ours} | torch_steps(settings, batch)
         seconds = in_turns(steps, rounds)
-    return [
-        Row(
-            f"{what}, batch {batch_size}, {PRECISIONS[precision]}",
-            rate(batch_size, taken),
-            "slices/s",
-            None if what == OURS else times_as_fast(seconds[OURS], taken),
-        )
-        for what, taken in seconds.items()
-    ]
+    return compared(seconds, batch_size, "slices/s", f"batch {batch_size}, {PRECISIONS[precision]}")
 
 
 def random_batch(batch_size: int, size: int) -> Batch:
@@ -78,22 +62,13 @@ def our_model(settings: FeatureganSettings) -> SupervisedModel:
     return task.build()
 
 
-def our_step(model: SupervisedModel, batch: Batch) -> Step:
-    """A training step as `fit` runs it: one graph."""
-    train_step, data = tf.function(model.train_step), {name: tf.constant(array) for name, array in batch.items()}
-    return lambda: [value.numpy() for value in train_step(data).values()]
-
-
 def torch_steps(settings: FeatureganSettings, batch: Batch) -> dict[str, Step]:
     """A training step of PyTorch per layout; none without the extra `bench`."""
-    if not has_torch():
+    if not (layouts := torch_layouts()):
         return {}
-    import torch  # an extra
-
     from benchmarks.pytorch_unet import Training
 
-    torch.set_num_threads(usable_cores())
-    trainings = {what: Training(settings.unet, 1, getattr(torch, layout)) for what, layout in TORCH.items()}
+    trainings = {what: Training(settings.unet, 1, layout) for what, layout in layouts.items()}
     return {what: partial(training.train_step, *training.prepare(batch)) for what, training in trainings.items()}
 
 

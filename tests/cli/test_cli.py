@@ -9,8 +9,8 @@ import click
 import nibabel
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from conftest import SMALL, make_patient
+from command_line import run, sentence
+from conftest import SMALL, make_patient, narrow, undrawn
 
 from kerasgan import __version__
 from kerasgan.cli import cli
@@ -18,21 +18,6 @@ from kerasgan.gan.checkpoint import Position
 from kerasgan.gan.training import Stopped
 
 SETS = [word for override in SMALL for word in ("--set", override)]
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(cli, [str(word) for word in words])
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result.output
-
-
-def sentence(*words):
-    """The one sentence that a command with bad input ends with; exit code 2, no traceback."""
-    output = run(*words, code=2)
-    assert "Traceback" not in output
-    last = output.strip().splitlines()[-1]
-    assert last.startswith("Error: ")
-    return last
 
 
 def test_help_and_version_and_models():
@@ -104,10 +89,12 @@ def test_without_data_it_trains_on_the_phantom_and_says_so(tmp_path, monkeypatch
     tiny = ["phantom.patients=6", "phantom.grid=48", "data.min_gap=1", *SMALL[:1], *SMALL[2:]]
     tiny += ["split.stratify=null", "training.epochs=1"]
     words = [word for override in tiny for word in ("--set", override)]
-    output = run("train", "pairwise", "--pair", "t1", "t1e", "--profile", "smoke", *words)
+    with narrow():
+        output = run("train", "pairwise", "--pair", "t1", "t1e", "--profile", "smoke", *words)
     assert "simulated phantom cohort (seed 7, grid 48, 6 patients)" in output
     assert "simulating 6 patients" in output
-    again = run("train", "pairwise", "--pair", "t1", "t1e", "--profile", "smoke", "--run-dir", "b", *words)
+    with narrow(), undrawn():
+        again = run("train", "pairwise", "--pair", "t1", "t1e", "--profile", "smoke", "--run-dir", "b", *words)
     assert "simulating" not in again, "the cohort is simulated once"
 
 
@@ -276,7 +263,7 @@ def start(*words, cwd):
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for(condition, process, seconds=120):
+def wait_for(condition, process, seconds=600):
     begun = time.monotonic()
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -343,11 +330,23 @@ def test_translate_says_what_kind_of_input_it_was_given(finished_run, cohort_csv
     assert "is a folder" in sentence(*words, volume, "--out", tmp_path)
 
 
+SIX_EPOCHS = ["train", "pairwise", "--pair", "t1", "t1e", "--set", "training.epochs=6", *SETS]
+
+
+@pytest.fixture(scope="module")
+def left_alone(prepared_folder, tmp_path_factory):
+    """The last state of a training that nobody killed."""
+    whole = tmp_path_factory.mktemp("left_alone") / "whole"
+    with undrawn():
+        run(*SIX_EPOCHS, "--data", prepared_folder, "--run-dir", whole, "--quiet")
+    return whole / "checkpoints" / "latest.npz"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_training_resumes_to_the_same_weights(prepared_folder, tmp_path, number):
+def test_a_killed_training_resumes_to_the_same_weights(prepared_folder, tmp_path, number, left_alone):
     """In real processes: one is killed in the middle, resumed, and compared with one that was left alone."""
-    words = ["train", "pairwise", "--pair", "t1", "t1e", "--data", prepared_folder, "--set", "training.epochs=6", *SETS]
+    words = [*SIX_EPOCHS, "--data", prepared_folder]
     latest = tmp_path / "killed" / "checkpoints" / "latest.npz"
     process = start(*words, "--run-dir", "killed", cwd=tmp_path)
     wait_for(latest.exists, process)
@@ -356,12 +355,12 @@ def test_a_killed_training_resumes_to_the_same_weights(prepared_folder, tmp_path
     _, errors = process.communicate(timeout=60)
     if number == signal.SIGTERM:
         assert process.returncode == 143
-        assert "the same command with --resume goes on" in errors
+        assert "the same command with --resume goes on; the run is in killed\n" in errors
         assert "Traceback" not in errors
     assert not (tmp_path / "killed" / "generators").exists(), "it was killed before its end"
-    for folder, resume in (("killed", ["--resume"]), ("whole", [])):
-        run(*words, "--run-dir", tmp_path / folder, *resume, "--quiet")
-    with np.load(latest) as killed, np.load(tmp_path / "whole" / "checkpoints" / "latest.npz") as whole:
+    with undrawn():
+        run(*words, "--run-dir", tmp_path / "killed", "--resume", "--quiet")
+    with np.load(latest) as killed, np.load(left_alone) as whole:
         assert killed.files == whole.files
         for name in killed.files:
             np.testing.assert_array_equal(killed[name], whole[name], err_msg=name)

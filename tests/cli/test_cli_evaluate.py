@@ -1,12 +1,12 @@
 import json
 import shutil
+from functools import partial
 
+import command_line
 import pytest
-from click.testing import CliRunner
 from conftest import SMALL
 
 from kerasgan import experiment
-from kerasgan.cli import cli
 from kerasgan.data.prepare import open_prepared
 from kerasgan.evaluation import forest
 from kerasgan.experiment.evaluation import study_prediction
@@ -20,16 +20,8 @@ def few_trees(monkeypatch):
     monkeypatch.setattr(forest, "TREES", 30)
 
 
-def run(*words, code=0):
-    result = CliRunner().invoke(cli, ["evaluate", "radiomics", *map(str, words)])
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
-def sentence(*words):
-    last = run(*words, code=2).output.strip().splitlines()[-1]
-    assert last.startswith("Error: ")
-    return last
+run = partial(command_line.result, "evaluate", "radiomics")
+sentence = partial(command_line.sentence, "evaluate", "radiomics")
 
 
 def changed(prepared_folder, tmp_path, change):

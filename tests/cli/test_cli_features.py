@@ -4,23 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-
-from kerasgan.cli import cli
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(cli, [str(word) for word in words])
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    assert "Traceback" not in result.output
-    return result.output
-
-
-def sentence(*words):
-    """The one sentence that a command with bad input ends with; exit code 2."""
-    last = run(*words, code=2).strip().splitlines()[-1]
-    assert last.startswith("Error: ")
-    return last
+from command_line import run, sentence
 
 
 @pytest.fixture(scope="module")

@@ -3,24 +3,10 @@
 import json
 
 import pytest
-from click.testing import CliRunner
+from command_line import run, sentence
 from conftest import PGGAN
 
-from kerasgan.cli import cli
-
 SETTINGS = [word for override in PGGAN for word in ("--set", override)]
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(cli, list(map(str, words)))
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result.output
-
-
-def sentence(*words):
-    last = run(*words, code=2).strip().splitlines()[-1]
-    assert last.startswith("Error: ")
-    return last
 
 
 def test_a_dry_run_names_every_stage(patches_folder, tmp_path):

@@ -1,28 +1,19 @@
 import json
 import shutil
 import sys
+from functools import partial
 
+import command_line
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from kerasgan import experiment
-from kerasgan.cli import cli
 from kerasgan.data.imagesets import write_images
 from kerasgan.evaluation.turing.answers import record, session_of
 from kerasgan.evaluation.turing.trial import open_trial
 
-
-def run(*words, code=0):
-    result = CliRunner().invoke(cli, ["turing", *map(str, words)])
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
-def sentence(*words):
-    last = run(*words, code=2).output.strip().splitlines()[-1]
-    assert last.startswith("Error: ")
-    return last
+run = partial(command_line.result, "turing")
+sentence = partial(command_line.sentence, "turing")
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,7 @@ def test_index_finds_patients_channels_and_labels(folder):
 def test_from_images_to_prepared_slices(folder, tmp_path):
     index_to_csv(folder, tmp_path / "cohort.csv")
     assert len(read_cohort(tmp_path / "cohort.csv").visits) == 10
-    with pytest.raises(UserError, match=r"axial 2-D images, which cannot be cut .* --set data.views=\[axial\]"):
+    with pytest.raises(UserError, match=r"axial 2-D images, which cannot be cut .* --set 'data.views=\[axial\]'"):
         experiment.prepare(tmp_path / "cohort.csv", tmp_path / "three", overrides=["data.min_gap=1"], quiet=True)
     prepared = experiment.prepare(tmp_path / "cohort.csv", tmp_path / "one", overrides=PLANAR, quiet=True)
     assert [len(visit.slices) for visit in prepared.manifest.visits[:3]] == [3, 4, 5]
@@ -215,7 +215,7 @@ def test_check_says_once_that_images_are_2d_and_which_views_can_be_cut(folder):
     assert [(f.severity, f.message[:19]) for f in planar] == [("note", "10 of 10 visits, wh")]
     assert not [f for f in check_cohort(cohort, axial) if f.severity == "error"]
     (error,) = [f for f in check_cohort(cohort, three) if f.severity == "error"]
-    assert error.visit == "2-D images" and "--set data.views=[axial]" in error.message
+    assert error.visit == "2-D images" and "--set 'data.views=[axial]'" in error.message
 
 
 def test_check_selects_no_slices_of_views_that_2d_images_lack(folder):
@@ -229,7 +229,7 @@ def test_check_knows_the_views_of_images_without_masks(folder):
     bare = Cohort(tuple(Visit(v.patient, images=v.images) for v in index(folder).visits), "bare")
     settings = settings_of("pairwise", overrides=["data.selection=range"]).data
     (error,) = [f for f in check_cohort(bare, settings) if f.severity == "error"]
-    assert "--set data.views=[axial]" in error.message
+    assert "--set 'data.views=[axial]'" in error.message
 
 
 def test_2d_images_beside_a_volume_are_refused_other_views_too(folder, tmp_path):

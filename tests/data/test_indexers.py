@@ -180,8 +180,8 @@ def test_msd_without_a_label_file_has_no_segmentation(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"no such file: .*dataset\.json"),
-        ("{", r"dataset\.json is no valid JSON"),
+        (None, r"dataset\.json is missing; it says what the images are"),
+        ("{", r"dataset\.json: not readable as JSON"),
         ("[]", r"dataset\.json: expected a JSON object"),
         ("{}", "does not say which channel is which modality"),
         ('{"modality": {"0": "CT"}}', r"dataset\.json: unknown modality 'CT'"),

@@ -119,7 +119,7 @@ def test_check_finds_nothing_wrong_but_that_images_are_2d(folder):
 
 def test_slices_of_other_views_are_refused(folder, tmp_path):
     index_to_csv(folder, tmp_path / "cohort.csv")
-    with pytest.raises(UserError, match=r"\.mat#0 are axial 2-D images, .* --set data.views=\[axial\]"):
+    with pytest.raises(UserError, match=r"\.mat#0 are axial 2-D images, .* --set 'data.views=\[axial\]'"):
         experiment.prepare(tmp_path / "cohort.csv", tmp_path / "out", overrides=["data.min_gap=1"], quiet=True)
 
 

@@ -61,7 +61,7 @@ def test_an_ensemble_of_every_class_is_checked_first(options, tmp_path, capsys):
 
 
 def test_what_a_process_says_last_is_the_error(tmp_path):
-    arguments = {"model": "dcgan1", "category": "mutant", "data": str(tmp_path / "gone")}
+    arguments = {"model": "dcgan1", "category": "glioma", "data": str(tmp_path / "gone")}
     with pytest.raises(UserError, match=r"the first: .*gone.* \(all it printed: .*own\.log\)"):
         train_at_once(2, [("the first", tmp_path / "own.log", arguments)], quiet=True)
 
@@ -106,7 +106,7 @@ def is_running(process):
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_until(condition, seconds=120):
+def wait_until(condition, seconds=600):
     begun = time.monotonic()
     while not condition():
         assert time.monotonic() - begun < seconds

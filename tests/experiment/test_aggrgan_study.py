@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import undrawn
 
 from kerasgan import experiment
 from kerasgan.errors import UserError
@@ -21,7 +22,8 @@ def options(classes_folder, aggrgan_overrides):
 
 @pytest.fixture(scope="module")
 def folder(options, tmp_path_factory):
-    return experiment.reproduce_aggrgan(out=tmp_path_factory.mktemp("study") / "study", **options)
+    with undrawn():
+        return experiment.reproduce_aggrgan(out=tmp_path_factory.mktemp("study") / "study", **options)
 
 
 def test_tables_name_the_data_the_weights_and_the_length(folder):
@@ -116,7 +118,7 @@ def test_bad_input_comes_before_training(options, tmp_path):
         experiment.reproduce_aggrgan(out=tmp_path, **options | {"overrides": overrides})
     overrides = [*options["overrides"], "style.weights=gone.h5"]
     with pytest.raises(UserError, match=r"there is no file gone\.h5"):
-        experiment.reproduce_aggrgan(out=tmp_path, **options | {"overrides": overrides})
+        experiment.reproduce_aggrgan(out=tmp_path, dry_run=True, **options | {"overrides": overrides})
     overrides = [*options["overrides"], "classification.networks=[vgg19]", "classification.weights.vgg19=lost.h5"]
     with pytest.raises(UserError, match=r"there is no file lost\.h5; expected VGG19 weights"):
         experiment.reproduce_aggrgan(out=tmp_path, **options | {"overrides": overrides})

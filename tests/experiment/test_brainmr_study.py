@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from conftest import undrawn
 
 from kerasgan import experiment
 from kerasgan.errors import UserError
@@ -22,7 +23,8 @@ def options(sagittal_folder, brainmr_overrides):
 
 @pytest.fixture(scope="module")
 def folder(options, tmp_path_factory):
-    return experiment.reproduce_brainmr(out=tmp_path_factory.mktemp("study") / "study", **options)
+    with undrawn():
+        return experiment.reproduce_brainmr(out=tmp_path_factory.mktemp("study") / "study", **options)
 
 
 def test_tables_name_the_data_and_show_the_printed_beside_ours(folder):

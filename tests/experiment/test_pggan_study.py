@@ -130,8 +130,11 @@ def test_dry_run_before_anything_is_there(options, tmp_path, monkeypatch, capsys
     ],
 )
 def test_what_would_stop_the_study_is_found_before_the_training(options, tmp_path, override, message):
-    with pytest.raises(UserError, match=message):
-        experiment.reproduce_pggan(out=tmp_path / "new", **options | {"overrides": [*PGGAN, override]})
+    for dry_run in (True, False):
+        with pytest.raises(UserError, match=message):
+            experiment.reproduce_pggan(
+                out=tmp_path / "new", dry_run=dry_run, **options | {"overrides": [*PGGAN, override]}
+            )
     assert not (tmp_path / "new").exists()
 
 

@@ -3,11 +3,12 @@
 import csv
 import json
 import shutil
+from contextlib import nullcontext
 
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL
+from conftest import SMALL, narrow, undrawn
 
 from kerasgan import experiment
 from kerasgan.data.pipeline import arrays_of
@@ -23,15 +24,18 @@ ASSETS = ("classifier.keras", "predictions.csv", "patients.csv", "metrics.json",
 PICTURES = ("evaluation.png", "attention.png", "gradcam.png", "curves.png")
 
 
-def classifier(folder, data, *overrides, **options):
+def classifier(folder, data, *overrides, figures=undrawn, **options):
     options = {"quiet": True} | options
-    return experiment.train("classifier", data=data, overrides=[*TWO, *overrides], run_dir=folder, **options)
+    with figures():
+        return experiment.train("classifier", data=data, overrides=[*TWO, *overrides], run_dir=folder, **options)
 
 
 @pytest.fixture(scope="module")
 def gans(prepared_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gans") / "all"
-    return experiment.train("pairwise", pair=("all",), data=prepared_folder, overrides=TWO, run_dir=folder, quiet=True)
+    more = {"data": prepared_folder, "overrides": TWO, "run_dir": folder, "quiet": True}
+    with narrow():
+        return experiment.train("pairwise", pair=("all",), **more)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,8 @@ def enlarged(gans, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(enlarged, prepared_folder, tmp_path_factory):
-    return classifier(tmp_path_factory.mktemp("runs") / "enlarged-a", prepared_folder, stage1=enlarged)
+    folder = tmp_path_factory.mktemp("runs") / "enlarged-a"
+    return classifier(folder, prepared_folder, stage1=enlarged, figures=nullcontext)
 
 
 def rows(path):
@@ -197,9 +202,13 @@ def test_bad_input_is_named_before_anything_is_trained(enlarged, prepared_folder
 
 
 @pytest.fixture(scope="module")
-def study(prepared_folder, tmp_path_factory):
+def study(gans, enlarged, finished, prepared_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "study"
-    return experiment.reproduce_pairwise(data=prepared_folder, runs=1, overrides=TWO, out=folder, quiet=True)
+    # Made with the same settings from the same data; a study leaves no checkpoints.
+    for there, name in ((gans, "gans-a"), (enlarged, "enlarged-a"), (finished, "prop-a")):
+        shutil.copytree(there, folder / "run1" / name, ignore=shutil.ignore_patterns("checkpoints"))
+    with narrow(), undrawn():
+        return experiment.reproduce_pairwise(data=prepared_folder, runs=1, overrides=TWO, out=folder, quiet=True)
 
 
 @pytest.mark.slow

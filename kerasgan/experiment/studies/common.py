@@ -13,9 +13,9 @@ from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.evaluation.encoder import EncoderSettings
 from kerasgan.experiment.comparison import train_image_encoder
 from kerasgan.experiment.preparation import is_simulated, simulated
-from kerasgan.experiment.training import train
+from kerasgan.experiment.training import TASKS, is_done, train
 from kerasgan.files import remove, write_text
-from kerasgan.papers import MODELS
+from kerasgan.papers import MODELS, settings_of
 from kerasgan.report.tables import Table
 from kerasgan.settings import Section, dump, read_json
 
@@ -64,6 +64,14 @@ class Study:
         train(model, resume=(run / "run.json").is_file(), **target, **more, **(options or self.options))
         if not self.keep_checkpoints:  # optimizer moments make up most of a run's hundreds of megabytes
             remove(run / "checkpoints")
+
+    def check(self, model: str, run: Path, *, options: Mapping[str, Any] | None = None, **target: Any) -> None:
+        """Find out before days of training what would stop a run of the study that is not done; see `train`."""
+        options = options or self.options
+        if not is_done(run, model, options, self.prepared):
+            settings = settings_of(model, **options)
+            TASKS[model].check(target, settings)
+            TASKS[model](settings, self.prepared, target)
 
     def write_tables(self, title: str, length: str, tables: Sequence[Table]) -> None:
         """tables.md and a CSV for each table, which name the data that ours were measured on."""

@@ -71,6 +71,7 @@ def reproduce_featuregan(**words: Unpack[Words]) -> Path:
     settings = settings_of("unet", words.get("config"), words.get("profile", "full"), words.get("overrides", ()))
     work = begun(Study, "featuregan", settings, words)
     if work:
+        work.check("unet", work.unet)
         take(_steps(work), words.get("dry_run", False), work.quiet)
     if work and not words.get("dry_run"):
         _write_tables(work)

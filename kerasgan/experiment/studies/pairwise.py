@@ -9,6 +9,7 @@ STUDY/tables.md  table2.csv ... table6.csv  results.json  figure7.png
 """
 
 import csv
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +31,7 @@ from kerasgan.experiment.generation import load_network
 from kerasgan.experiment.runs import open_run, pair_runs
 from kerasgan.experiment.studies import common
 from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, read_note, take
-from kerasgan.experiment.training import is_done, train
+from kerasgan.experiment.training import TASKS, is_done, train
 from kerasgan.files import remove, write_text
 from kerasgan.metrics.classification import summarise
 from kerasgan.metrics.psnr import psnr
@@ -38,9 +39,10 @@ from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise import autoencoder, study
 from kerasgan.papers.pairwise.cases import modalities_of
 from kerasgan.papers.pairwise.enlarging import Enlarged, open_enlarged
+from kerasgan.papers.pairwise.published import METHODS, UNMASKED
 from kerasgan.papers.pairwise.quality import RANGE, translator
 from kerasgan.papers.pairwise.settings import PairwiseSettings
-from kerasgan.papers.pairwise.study import METHODS, UNMASKED, Trial
+from kerasgan.papers.pairwise.study import Trial
 from kerasgan.report.figures import boxed_grid
 
 MASKS = {"with mask": "", "without mask": "-unmasked"}
@@ -88,6 +90,7 @@ def reproduce_pairwise(
         raise UserError(f"--runs must be from 1 to split.partitions, {settings.split.partitions}; got {runs}")
     work, numbers = begun(Study, "pairwise", settings, words, seeds=seeds), range(1, runs + 1)
     if work:
+        _check(work, numbers, cases)
         steps = [step for number in numbers for step in _steps(work, number, cases)]
         take(steps, words.get("dry_run", False), work.quiet)
     if work and not words.get("dry_run"):
@@ -97,6 +100,17 @@ def reproduce_pairwise(
 
 
 # ---- what is to be done ---------------------------------------------------------------------------------------------
+
+
+def _check(work: Study, numbers: Sequence[int], cases: Sequence[str]) -> None:
+    """What would stop the study after days of training is found out before."""
+    for number, case in itertools.product(numbers, cases):
+        options = work.options_with(f"study.partition={number}", f"study.case={case}")
+        for pair in _pairs(work):
+            run = work.run(number) / f"gans-{case}" / pair
+            work.check("pairwise", run, options=options, **TASKS["pairwise"].target(pair.split("-")))
+        baseline = _classifier_folder(work, number, METHODS[case][1], 0)
+        work.check("classifier", baseline, options=options, **TASKS["classifier"].target())
 
 
 def _steps(work: Study, number: int, cases: Sequence[str]) -> list[Step]:

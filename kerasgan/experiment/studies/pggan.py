@@ -32,7 +32,7 @@ from kerasgan.experiment.generation import GENERATOR, generator_hash
 from kerasgan.experiment.images import image_set
 from kerasgan.experiment.studies import common
 from kerasgan.experiment.studies.common import Step, Words, begun, encode, folder_of, is_encoded, read_note, take
-from kerasgan.experiment.training import TASKS, is_done
+from kerasgan.experiment.training import is_done
 from kerasgan.files import sha256_of, write_text
 from kerasgan.metrics.frechet import frechet_distance
 from kerasgan.metrics.inception_score import inception_score
@@ -118,9 +118,8 @@ def reproduce_pggan(**words: Unpack[Words]) -> Path:
     """
     settings = settings_of("pggan", words.get("config"), words.get("profile", "full"), words.get("overrides", ()))
     work, dry_run = begun(Study, "pggan", settings, words), words.get("dry_run", False)
-    if work and not dry_run:
-        _check(work)
     if work:
+        _check(work)
         take(_steps(work), dry_run, work.quiet)
     if work and not dry_run:
         _write_tables(work)
@@ -136,8 +135,7 @@ def _check(work: Study) -> None:
             "give it a resolution"
         )
     for _, model, folder, options, target in work.runs():
-        if not is_done(folder, model, options, work.prepared):
-            TASKS[model](settings_of(model, **options), work.prepared, target)
+        work.check(model, folder, options=options, **target)
     if not work.encoder:
         backbone(work.settings.gan_train.backbone)  # its weights
 

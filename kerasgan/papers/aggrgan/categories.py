@@ -1,6 +1,6 @@
 """Classes of images, one model each: tumours of one sequence, or modalities of all patients."""
 
-from kerasgan.data.modalities import canonical
+from kerasgan.data.modalities import MODALITIES, canonical
 from kerasgan.data.prepare import Prepared, PreparedVisit
 from kerasgan.errors import UserError, nearest
 from kerasgan.papers.aggrgan.settings import StudySettings
@@ -38,8 +38,8 @@ def sequence_of(category: str, study: StudySettings) -> str:
         return study.sequence
     if is_modality(category):
         return canonical(category)
-    hint = nearest(category, (*study.tumours, *study.modalities))
-    raise UserError(f"unknown class {category!r}; {hint} (study.tumours, study.modalities)")
+    hint = nearest(category, (*study.tumours, *MODALITIES))
+    raise UserError(f"unknown class {category!r}; {hint} (study.tumours, and modalities)")
 
 
 def is_modality(category: str) -> bool:

@@ -26,7 +26,7 @@ from kerasgan.errors import UserError
 from kerasgan.evaluation.fitting import in_batches
 from kerasgan.papers.aggrgan import cnns
 from kerasgan.papers.aggrgan.published import CASES, TABLE_5
-from kerasgan.report.tables import Table
+from kerasgan.report.tables import NO_INTERVAL, Table, between
 
 BACKGROUND = -1.0
 DRAWS = 2000  # of patients, for an interval
@@ -376,7 +376,7 @@ def classification_table(results: Sequence[Result], dataset: str, notes: Sequenc
                 result.network,
                 "–" if printed is None else f"{printed:.2f}",
                 f"{100 * result.accuracy:.2f}",
-                " to ".join(f"{100 * bound:.1f}" for bound in result.interval),
+                between(*(100 * bound for bound in result.interval), 1),
                 ", ".join(f"{name} {100 * share:.1f}" for name, share in result.by_class.items()),
                 f"{', '.join(map(str, result.images))} of {len(result.by_patient)} patients",
                 f"{result.best_epoch} of {result.epochs}",
@@ -389,4 +389,6 @@ def classification_table(results: Sequence[Result], dataset: str, notes: Sequenc
         "The small network is ours; the paper has none.",
         *notes,
     ]
+    if any(low == high for low, high in (result.interval for result in results)):
+        notes.append(NO_INTERVAL)
     return Table("table5", f"Table 5: CNNs on real and generated images ({dataset})", header, rows, notes)

@@ -30,9 +30,13 @@ class AggrganTask(LatentTask):
 
     @classmethod
     def run_name(cls, target: dict[str, Any], settings: AggrganSettings) -> str:
-        if target["category"] != "all":
-            sequence_of(target["category"], settings.study)  # refuses an unknown class before anything is simulated
         return target["category"]
+
+    @classmethod
+    def check(cls, target: dict[str, Any], settings: AggrganSettings) -> None:
+        """Refuse an unknown class."""
+        if target["category"] != "all":
+            sequence_of(target["category"], settings.study)
 
     @classmethod
     def title(cls, target: dict[str, Any]) -> str:
@@ -54,9 +58,11 @@ class AggrganTask(LatentTask):
 
     def describe(self) -> str:
         patients = {visit.patient for visits in self.visits.values() for visit in visits}
+        category, (sequence,) = self.target_["category"], self.visits
+        what = DISPLAY[sequence] if is_modality(category) else f"{category}, {DISPLAY[sequence]},"
         return (
-            f"{self.prepared.manifest.origin}: {self.images} images of {self.target_['category']}, "
-            f"{', '.join(DISPLAY[name] for name in self.visits)}, of {len(patients)} training and validation patients"
+            f"{self.prepared.manifest.origin}: {self.images} images of {what} of {len(patients)} training and "
+            "validation patients"
         )
 
     def optimizer(self) -> keras.optimizers.Optimizer:

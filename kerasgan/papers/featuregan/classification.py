@@ -44,6 +44,7 @@ from kerasgan.papers.featuregan.reading import Joined, batches_in_order, batches
 from kerasgan.papers.featuregan.settings import FeatureClassifierSettings, FeatureganSettings
 from kerasgan.papers.featuregan.store import FeatureStore, open_features
 from kerasgan.papers.featuregan.synthesis import SUBSET
+from kerasgan.papers.task import OneStage
 from kerasgan.report.tables import markdown
 
 CLASSIFIER = "classifier.keras"  # what a run leaves
@@ -52,11 +53,9 @@ BATCH = 32  # features that are classified at once
 OURS = {"balanced": "balanced", "auc": "AUC, slices", "patient_auc": "AUC, patients"}
 
 
-class FeatureClassifierTask:
+class FeatureClassifierTask(OneStage):
     """Trains the classifier on the real training features and a number of synthetic ones."""
 
-    name: ClassVar = ""
-    monitor: ClassVar = None
     pictures: ClassVar = {}
 
     @staticmethod
@@ -129,15 +128,6 @@ class FeatureClassifierTask:
     @property
     def training(self) -> FeatureClassifierSettings:
         return self.settings.feature_classifier
-
-    @property
-    def stages(self) -> "tuple[FeatureClassifierTask]":
-        """Trained in one go."""
-        return (self,)
-
-    @property
-    def epochs(self) -> int:
-        return self.training.epochs
 
     @property
     def panels(self) -> dict[str, list[str]]:

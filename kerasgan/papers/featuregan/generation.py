@@ -33,6 +33,7 @@ from kerasgan.papers.featuregan.reading import batches_of
 from kerasgan.papers.featuregan.settings import AcganSettings, FeatureganSettings, StudySettings
 from kerasgan.papers.featuregan.standardisation import Standard
 from kerasgan.papers.featuregan.store import FeatureStore
+from kerasgan.papers.task import OneStage
 from kerasgan.report.mosaics import feature_maps
 from kerasgan.report.tables import Table, markdown
 
@@ -42,14 +43,12 @@ VALIDATED = 320  # generated features whose class accuracy the curves show
 BATCH = 16  # features that are generated at once
 
 
-class AcganTask:
+class AcganTask(OneStage):
     """Trains a generator of features of one width on the training features of a store."""
 
-    name: ClassVar = ""
-    monitor: ClassVar = None
     panels: ClassVar = {
         "losses (Figure 11)": ["generator_loss", "critic_loss"],
-        "class accuracy of D (Figure 11); generated: without dropout": [
+        f"class accuracy of D (Figure 11); generated: {VALIDATED}, without dropout": [
             "class_accuracy_real",
             "class_accuracy_fake",
             "class_accuracy_generated",
@@ -96,15 +95,6 @@ class AcganTask:
     @property
     def training(self) -> AcganSettings:
         return self.settings.acgan
-
-    @property
-    def stages(self) -> "tuple[AcganTask]":
-        """A GAN is trained in one go."""
-        return (self,)
-
-    @property
-    def epochs(self) -> int:
-        return self.training.epochs
 
     def describe(self) -> str:
         """Features per class, for the user."""

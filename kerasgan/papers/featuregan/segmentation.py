@@ -40,6 +40,7 @@ from kerasgan.papers.featuregan.slices import Slices, unit
 from kerasgan.papers.featuregan.standardisation import Standard
 from kerasgan.papers.featuregan.unet import unet
 from kerasgan.papers.featuregan.weights import load_weights
+from kerasgan.papers.task import OneStage
 from kerasgan.report.page import read_history
 from kerasgan.report.segmentation import SegmentedSlice, segmentation_grid
 from kerasgan.report.tables import markdown
@@ -47,6 +48,8 @@ from kerasgan.report.tables import markdown
 NETWORK, STANDARD = "unet.keras", "standard.json"  # what a run leaves: the network, the z-score of its input
 LOSSES = {"soft_dice": losses.soft_dice, "squared_soft_dice": losses.squared_soft_dice}
 NAMES = {"soft_dice": "soft Dice", "squared_soft_dice": "squared soft Dice"}
+# Mean IoU of whole volumes. Of slices, most of which show no tumour, an epoch that predicts none would have the best.
+CHOSEN_BY = "validation_patient_iou"
 MEASURES = ("loss", "dice", "iou")  # the loss is that of the training, in validation always eq. (3)'s
 SAMPLES = 4
 BLIND = (
@@ -60,11 +63,10 @@ CHOSEN = (
 PUBLISHED_SIZE = 240  # pixels, for which Table 1 gives the elastic distortion
 
 
-class UnetTask:
+class UnetTask(OneStage):
     """Trains the U-Net on every slice of the training patients, with the augmentation of Table 1."""
 
-    name: ClassVar = ""
-    monitor: ClassVar = "validation_iou"
+    monitor: ClassVar = CHOSEN_BY
     pictures: ClassVar = {"Held-out slices: true and predicted tumour": "figure7.png"}
 
     @staticmethod
@@ -88,21 +90,10 @@ class UnetTask:
         self.validation = Slices.of(prepared, settings.study, settings.study.validate_on)
         self.held_out = Slices.of(prepared, settings.study, "test")
         self.count = self.learnt.count
-        if self.training.weights != "random":  # a wrong file is found out before there is a run's folder
-            self._load_weights(self.network())
 
     @property
     def training(self) -> UnetSettings:
         return self.settings.unet
-
-    @property
-    def stages(self) -> "tuple[UnetTask]":
-        """A U-Net is trained in one go."""
-        return (self,)
-
-    @property
-    def epochs(self) -> int:
-        return self.training.epochs
 
     @property
     def panels(self) -> dict[str, list[str]]:
@@ -111,7 +102,7 @@ class UnetTask:
         return {
             f"{own} loss" + (f", in validation {other}" if own != other else ""): ["loss", "validation_loss"],
             "hard Dice": ["dice", "validation_dice"],
-            "intersection over union": ["iou", "validation_iou"],
+            "intersection over union": ["iou", "validation_iou", CHOSEN_BY],
         }
 
     @cached_property
@@ -131,23 +122,33 @@ class UnetTask:
             f"weights to begin with: {first_weights(self.training)}"
         )
 
-    def network(self) -> keras.Model:
+    @classmethod
+    def check(cls, target: dict[str, Any], settings: FeatureganSettings) -> None:
+        """Refuse weights that are no file of such a network."""
+        if settings.unet.weights != "random":
+            cls.beginning(settings)
+
+    @staticmethod
+    def network(settings: FeatureganSettings) -> keras.Model:
         """A U-Net of the settings, with its first random numbers."""
-        size, own = self.settings.data.size, self.training
-        return unet((size, size), len(self.settings.study.modalities), own.filters, own.kernels)
+        size, own = settings.data.size, settings.unet
+        return unet((size, size), len(settings.study.modalities), own.filters, own.kernels)
+
+    @classmethod
+    def beginning(cls, settings: FeatureganSettings) -> keras.Model:
+        """A U-Net as its training begins: random, or with the weights of a file."""
+        network, own = cls.network(settings), settings.unet
+        if own.weights != "random":
+            load_weights(network, Path(own.weights), own.first_channels)
+        return network
 
     def build(self, checkpoints: Path | None = None) -> SupervisedModel:
         """The compiled model; call it inside the strategy's scope."""
         keras.utils.set_random_seed(self.training.seed)
-        network = self.network()
-        if self.training.weights != "random":
-            self._load_weights(network)
+        network = self.beginning(self.settings)
         self.model = SupervisedModel(network, objective(self.training.loss, self.training.smooth), MEASURES)
         self.model.compile({"network": keras.optimizers.Adam(self.training.learning_rate)}, self.training.jit)
         return self.model
-
-    def _load_weights(self, network: keras.Model) -> None:
-        load_weights(network, Path(self.training.weights), self.training.first_channels)
 
     def steps_per_epoch(self, replicas: int = 1) -> int:
         return pipeline.steps_per_epoch(self.count, self.training.batch_size, replicas > 1)
@@ -179,7 +180,7 @@ class UnetTask:
     def callbacks(self, folder: Path, quiet: bool, replicas: int) -> Sequence[keras.callbacks.Callback]:
         """Validation, sample pictures, history.csv and the progress bar, in this order."""
         own = self.training
-        columns = [*MEASURES, *(f"validation_{name}" for name in MEASURES)]
+        columns = [*MEASURES, *(f"validation_{name}" for name in MEASURES), CHOSEN_BY]
         predict = predictor(self.model.network, own.smooth)
         shown = {"loss": "loss", "dice": "Dice", "validation_dice": "held out"}
         return [
@@ -190,9 +191,12 @@ class UnetTask:
         ]
 
     def validate(self, predict) -> dict[str, float]:
-        """The measures of an epoch as means over the slices of `study.validate_on`."""
+        """The measures of an epoch as means over the slices of `study.validate_on`, and IoU over its patients too."""
         found = self.measured(predict, self.validation)
-        return {f"validation_{name}": float(found[name].mean()) for name in MEASURES}
+        whole = by_patient(found["counts"], self.validation.patients)
+        return {f"validation_{name}": float(found[name].mean()) for name in MEASURES} | {
+            CHOSEN_BY: float(whole["iou"].mean())
+        }
 
     def measured(self, predict, slices: Slices) -> dict[str, np.ndarray]:
         """loss, dice and iou of each slice, (n,), and `counts` (n, 3): true, predicted and common pixels."""
@@ -226,7 +230,7 @@ class UnetTask:
 
     def finish(self, folder: Path) -> str:
         """Deliver unet.keras, standard.json, metrics.json, quality.md and figure7.png; returns the table."""
-        network, kept = self.network(), folder / "checkpoints" / f"{self.training.keep}.npz"
+        network, kept = self.network(self.settings), folder / "checkpoints" / f"{self.training.keep}.npz"
         checkpoint.restore_network(network, kept, "network/0")
         with written_aside(folder / NETWORK) as aside:
             network.save(aside)

@@ -53,7 +53,7 @@ class UnetSettings(TrainingSettings):
     epochs: Count
     loss: Literal["soft_dice", "squared_soft_dice"]
     smooth: Rate  # epsilon of eq. (3), of either loss
-    keep: Literal["latest", "best"]  # the epoch that is delivered; best by the IoU of `study.validate_on`
+    keep: Literal["latest", "best"]  # the epoch delivered; best by the IoU of the patients of `study.validate_on`
     validate_every: Count  # epochs
     sample_every: Count  # epochs
     augmentation: AugmentationSettings

@@ -111,16 +111,12 @@ class FeatureStore:
         """Identifies the features: the hash of the manifest, which holds those of the shards."""
         return sha256_of(self.folder / "manifest.json")
 
-    def indices(self, subset: str | None = None, label: str | None = None) -> np.ndarray:
-        """The slices, int64 and ascending, of a subset and of a class; names that no slice has are a UserError."""
-        chosen = np.ones(self.count, bool)
-        for key, name in (("subset", subset), ("label", label)):
-            if name is not None:
-                names = [getattr(piece, key) for piece in self.extraction.slices]
-                if name not in names:
-                    raise UserError(f"{self.folder} has no slice of {key} {name!r}; {nearest(name, sorted({*names}))}")
-                chosen &= np.array(names) == name
-        return np.flatnonzero(chosen)
+    def indices(self, subset: str) -> np.ndarray:
+        """The slices of a subset, int64 and ascending; one that has no slice is a UserError."""
+        subsets = [piece.subset for piece in self.extraction.slices]
+        if subset not in subsets:
+            raise UserError(f"{self.folder} has no slice of subset {subset!r}; {nearest(subset, sorted({*subsets}))}")
+        return np.flatnonzero(np.array(subsets) == subset)
 
     def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """The features of some slices, (n, height, width, channels) as stored; a file that is cut is a UserError."""
@@ -136,21 +132,12 @@ class FeatureStore:
                     raise UserError(f"{path} is cut short; extract the features again into {self.folder}")
         return found
 
-    def verify(self) -> None:
-        """Read every shard and compare its hash; the first that differs is a UserError."""
-        for shard in self.manifest.shards:
-            path = shard_path(self.folder, shard.file)
-            if sha256_of(path) != shard.sha256:
-                raise UserError(
-                    f"{path} is damaged: its content is not what was written; remove it and extract the features "
-                    f"again into {self.folder}, which makes only what is missing"
-                )
-
 
 def open_features(folder: Path) -> FeatureStore:
     """Open a folder of features; one that is unfinished or damaged, or another folder, is a UserError.
 
-    The size and the header of every shard are checked; `FeatureStore.verify` reads their contents too.
+    The size and the header of every shard are checked. The hashes of their contents, gigabytes of them, are compared
+    when the features are extracted again into the folder, which replaces a shard that differs.
     """
     path = folder / "manifest.json"
     if not folder.is_dir():
@@ -210,13 +197,13 @@ def _check_shard(folder: Path, shard: Shard, extraction: Extraction) -> None:
     header = npy_header((shard.count, *extraction.shape), extraction.dtype)
     with path.open("rb") as file:
         if file.read(len(header)) != header:
-            raise UserError(f"{path} is damaged: its header is not that of the manifest; remove it and {advice}")
+            raise UserError(f"{path} is damaged: its header is not that of the manifest; {advice}")
 
 
 def is_whole(folder: Path, shard: Shard) -> bool:
-    """Whether a shard is there with all of its bytes."""
+    """Whether a shard is there as it was written, by its size and its hash."""
     path = shard_path(folder, shard.file)
-    return path.is_file() and path.stat().st_size == shard.size
+    return path.is_file() and path.stat().st_size == shard.size and sha256_of(path) == shard.sha256
 
 
 def shard_path(folder: Path, file: str) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 from keras import Input, Model, layers
 
 from kerasgan.data import pipeline, records
-from kerasgan.data.prepare import Prepared
+from kerasgan.data.prepare import Prepared, PreparedVisit
 from kerasgan.files import remove, write_text, written_aside
 from kerasgan.gan import checkpoint
 from kerasgan.gan.callbacks import History, Progress
@@ -73,28 +74,15 @@ def train_autoencoder(
     if path.is_file():
         return read_network(path, "remove the file, and it is trained anew")
     visits = training_visits(prepared, settings, modalities)
-    count = pipeline.count_slices(visits)
-    steps = pipeline.steps_per_epoch(count, own.batch_size, drop_remainder=False)
+    steps = pipeline.steps_per_epoch(pipeline.count_slices(visits), own.batch_size, drop_remainder=False)
     keras.utils.set_random_seed(own.seed)
     network = autoencoder(settings.data.size, len(modalities), own)
     model = SupervisedModel(network, squared_error)
     model.compile({"network": keras.optimizers.Adam(own.learning_rate)}, own.jit)
-
-    def batches(position: Position) -> tf.data.Dataset:
-        return pipeline.training_batches(
-            pipeline.slices_of(prepared, visits, modalities),
-            count,
-            own.batch_size,
-            own.seed,
-            first_epoch=position.epoch,
-            skip=position.step,
-            finish=lambda batch: {"image": tf.concat([records.to_signed(batch[name]) for name in modalities], axis=-1)},
-        )
-
     bar = [] if quiet else [Progress(own.epochs, steps, {"loss": "loss"}, "autoencoder")]
     fit(
         model,
-        batches,
+        partial(_batches, own, prepared, visits, modalities),
         steps_per_epoch=steps,
         epochs=own.epochs,
         folder=folder / "checkpoints",
@@ -106,6 +94,25 @@ def train_autoencoder(
     with written_aside(path) as aside:
         encoder.save(aside)
     return encoder
+
+
+def _batches(
+    settings: AutoencoderSettings,
+    prepared: Prepared,
+    visits: Sequence[PreparedVisit],
+    modalities: Sequence[str],
+    position: Position,
+) -> tf.data.Dataset:
+    """Batches of `image` (b, size, size, modalities) in [-1, 1] from a position on."""
+    return pipeline.training_batches(
+        pipeline.slices_of(prepared, visits, modalities),
+        pipeline.count_slices(visits),
+        settings.batch_size,
+        settings.seed,
+        first_epoch=position.epoch,
+        skip=position.step,
+        finish=lambda batch: {"image": tf.concat([records.to_signed(batch[name]) for name in modalities], axis=-1)},
+    )
 
 
 def _forget_another(folder: Path, settings: PairwiseSettings, prepared: Prepared, modalities: Sequence[str]) -> None:

@@ -37,12 +37,14 @@ from kerasgan.gan.supervised import SupervisedModel
 from kerasgan.papers.pairwise import diagnosis, streams
 from kerasgan.papers.pairwise.cases import modalities_of, removed_scans, training_visits
 from kerasgan.papers.pairwise.enlarging import Enlarged, open_enlarged
+from kerasgan.papers.pairwise.published import METHODS, UNMASKED
 from kerasgan.papers.pairwise.settings import ClassifierSettings, PairwiseSettings, StageSettings
+from kerasgan.papers.task import PaperTask
 
 COLUMNS = ("loss", "accuracy", "validation_loss", "validation_accuracy", "validation_patient_accuracy")
 
 
-class ClassifierTask:
+class ClassifierTask(PaperTask):
     """Trains the classifier on an enlarged set (`target["stage1"]`), then on the real training slices.
 
     Without an enlarged set it is the paper's baseline: the real slices under the schedule of stage 1.
@@ -111,6 +113,7 @@ class ClassifierTask:
         for stage in self.stages:
             what = "synthetic" if stage.subset.store is self.enlarged else "real"
             lines.append(f"{stage.name}: {stage.subset.describe()}, {what}")
+        lines += [f"validation: {self.validation.describe()}", f"test: {self.test.describe()}"]
         return "; ".join(lines)
 
     def _held_out(self, subset: str) -> "Subset":
@@ -127,7 +130,14 @@ class ClassifierTask:
         with written_aside(folder / "classifier.keras") as aside:
             network.save(aside)
         subsets = {"validation": self.validation, "test": self.test}
-        return diagnosis.report(folder, network, subsets, self.settings, self.prepared.manifest.origin)
+        return diagnosis.report(folder, network, subsets, self.settings, self.prepared.manifest.origin, self._method())
+
+    def _method(self) -> str:
+        """The paper's name for such a classifier."""
+        proposed, baseline = METHODS[self.settings.study.case]
+        if self.enlarged is None:
+            return baseline
+        return UNMASKED if proposed == "Prop-A" and self.settings.classifier.mask_background == 1 else proposed
 
 
 class Subset:

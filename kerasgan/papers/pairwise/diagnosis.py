@@ -17,7 +17,7 @@ from kerasgan.metrics.classification import MEASURES, Confusion, bootstrap, pati
 from kerasgan.papers.pairwise import interpretation, published
 from kerasgan.papers.pairwise.settings import ClassifierSettings, PairwiseSettings
 from kerasgan.report import classification as pictures
-from kerasgan.report.tables import markdown
+from kerasgan.report.tables import NO_INTERVAL, between, markdown
 
 BATCH = 16
 
@@ -93,9 +93,16 @@ def measure(predictions: Predictions, subset, settings: ClassifierSettings) -> d
 
 
 def report(
-    folder: Path, network: keras.Model, subsets: Mapping[str, object], settings: PairwiseSettings, origin: str
+    folder: Path,
+    network: keras.Model,
+    subsets: Mapping[str, object],
+    settings: PairwiseSettings,
+    origin: str,
+    method: str,
 ) -> str:
     """Write predictions, metrics and pictures of a finished classifier into its run's folder; returns the table.
+
+    `method` is the paper's name for what was trained, whose published row stands in the table.
 
     predictions.csv and patients.csv (every slice and patient of validation and test), metrics.json, quality.md,
     evaluation.png (confusion, ROC), attention.png (weight per modality and class), gradcam.png (a test patient).
@@ -116,7 +123,7 @@ def report(
     for name, rows in tables.items():
         write_csv(folder / f"{name}.csv", rows)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
-    table = quality_table(metrics, settings.evaluation.confidence)
+    table = quality_table(metrics, settings.evaluation.confidence, method)
     write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n")
     _draw(folder, network, arrays, predictions, subset, found, settings, origin)  # of the last subset, the test set
     return table
@@ -164,21 +171,22 @@ def attention_by_class(
     return {name: dict(zip(modalities, map(float, mean), strict=True)) for name, mean in means.items()}
 
 
-def quality_table(metrics: Mapping, confidence: float) -> str:
-    """The measures of a run as Markdown, per cent with intervals, and the published row of Table 2."""
+def quality_table(metrics: Mapping, confidence: float, method: str) -> str:
+    """The measures of a run as Markdown, per cent with intervals, and the published row of its method."""
     rows = []
     for subset in ("validation", "test"):
         for level in ("slices", "patients"):
             found = metrics[subset][level]
             cells = []
             for name in MEASURES:
-                low, high = (100 * end for end in found["interval"][name])
-                cells.append(f"{100 * found[name]:.1f} ({low:.1f} to {high:.1f})")
+                interval = between(*(100 * end for end in found["interval"][name]), 1)
+                cells.append(f"{100 * found[name]:.1f} ({interval})")
             rows.append([f"{subset}, {found['n']} {level}", *cells, f"{100 * found['majority_rate']:.1f}"])
-    printed = [f"{mean:.2f} ({std:.2f})" for mean, std in published.TABLE_2["Prop-A"].values()]
-    rows.append(["Ge 2020, Table 2, Prop-A, test, 5 runs (std)", *printed, "–", "–", "67.6"])
+    printed = [f"{mean:.2f} ({std:.2f})" for mean, std in published.MEANS[method].values()]
+    rows.append([f"Ge 2020, {method}, test patients, 5 runs (std)", *printed, "–", "–", "67.6"])
     names = [name.replace("_", " ") for name in MEASURES]
-    return markdown([f"% ({100 * confidence:g} % interval)", *names, "majority rate"], rows)
+    table = markdown([f"% ({100 * confidence:g} % interval)", *names, "majority rate"], rows)
+    return f"{table}\n\n{NO_INTERVAL}" if any("(–)" in cell for row in rows for cell in row) else table
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:

@@ -52,6 +52,16 @@ TABLE_5: Mapping[str, Mapping[str, Statistic]] = {
     "without mask": {"accuracy": (81.15, 3.34), "sensitivity": (65.44, 9.95), "specificity": (88.69, 4.95)},
 }
 
+# What each case compares, and the name of its method without the mask enhancement.
+METHODS = {"a": ("Prop-A", "Bas-1"), "b": ("Prop-B", "Bas-2")}
+UNMASKED = "Prop-A without mask"
+# Each method's row, in whichever table it stands.
+MEANS: Mapping[str, Mapping[str, Statistic]] = {
+    **TABLE_3_MEANS,
+    **TABLE_4_MEANS,
+    UNMASKED: TABLE_5["without mask"],
+}
+
 # Table 6: PSNR in dB and DAEF, for GANs trained with and without the tumour mask in the loss.
 TABLE_6: Mapping[str, Mapping[str, Statistic]] = {
     "with mask": {

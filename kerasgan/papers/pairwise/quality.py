@@ -14,6 +14,7 @@ from kerasgan.metrics.ssim import ssim
 from kerasgan.report.tables import markdown
 
 RANGE = 2.0  # images are in [-1, 1]
+BATCH = 16  # slices that a generator takes at once
 MEASURES = ("psnr", "psnr_tumour", "ssim", "ssim_tumour")
 
 
@@ -32,14 +33,14 @@ def load_pairs(prepared: Prepared, subset: str, partition: int, pair: tuple[str,
     return Pairs(arrays[pair[0]], arrays[pair[1]], arrays["tumour"])
 
 
-def translator(generator: keras.Model, batch_size: int = 16) -> Callable[[np.ndarray], np.ndarray]:
+def translator(generator: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """A function from slices (n, size, size) to translated slices, batch by batch, in one traced graph."""
     signature = tf.TensorSpec(generator.input_shape, tf.float32)
     # The concrete function: TensorFlow warns of many traced functions from one line, and each generator needs its own.
     call = tf.function(lambda images: generator(images, training=False)).get_concrete_function(signature)
 
     def translate(images: np.ndarray) -> np.ndarray:
-        pieces = [images[i : i + batch_size, ..., None] for i in range(0, len(images), batch_size)]
+        pieces = [images[i : i + BATCH, ..., None] for i in range(0, len(images), BATCH)]
         return np.concatenate([call(tf.constant(piece)).numpy()[..., 0] for piece in pieces])
 
     return translate

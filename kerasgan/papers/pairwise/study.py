@@ -10,14 +10,11 @@ import numpy as np
 
 from kerasgan.metrics.comparison import mcnemar, paired_permutation
 from kerasgan.papers.pairwise import published
-from kerasgan.papers.pairwise.published import MEASURES
+from kerasgan.papers.pairwise.published import MEASURES, METHODS, UNMASKED
 from kerasgan.papers.pairwise.settings import EvaluationSettings
 from kerasgan.report.tables import Table
 
 FOREST = "radiomics forest, on S1"
-# What each case compares, and the name of its method without the mask enhancement (Table 5).
-METHODS = {"a": ("Prop-A", "Bas-1"), "b": ("Prop-B", "Bas-2")}
-UNMASKED = "Prop-A without mask"
 EXTRA = ("balanced_accuracy", "auc")  # ours, beside the paper's measures
 SIMILARITY = ("psnr", "psnr_tumour", "daef", "daef_tumour")
 
@@ -34,13 +31,13 @@ class Trial:
     patients: Mapping[str, bool]  # test patient -> judged rightly
 
 
-def mean_and_std(values: Sequence[float], decimals: int = 2) -> str:
+def mean_and_std(values: Sequence[float]) -> str:
     """ "88.82 (6.37)"; of a single run the deviation is unknown."""
     known = [value for value in values if np.isfinite(value)]
     if not known:
         return "–"
-    spread = f"{np.std(known, ddof=1):.{decimals}f}" if len(known) > 1 else "–"
-    return f"{np.mean(known):.{decimals}f} ({spread})"
+    spread = f"{np.std(known, ddof=1):.2f}" if len(known) > 1 else "–"
+    return f"{np.mean(known):.2f} ({spread})"
 
 
 def per_run(trials: Sequence[Trial], method: str, measure: str) -> dict[int, float]:
@@ -58,7 +55,7 @@ def table_2(trials: Sequence[Trial], methods: Sequence[str]) -> Table:
     rows = []
     for name in names:
         ours = [mean_and_std(list(per_run(trials, name, measure).values())) for measure in (*MEASURES, *EXTRA)]
-        printed = published.TABLE_2.get(name) or published.TABLE_3_MEANS.get(name) or published.TABLE_4_MEANS.get(name)
+        printed = published.MEANS.get(name)
         theirs = [f"{printed[m][0]:.2f} ({printed[m][1]:.2f})" if printed else "–" for m in MEASURES]
         rows.append(
             [name, *(cell for pair in zip(ours, theirs, strict=False) for cell in pair), *ours[len(MEASURES) :]]

@@ -20,17 +20,17 @@ from kerasgan.gan.checkpoint import Position
 from kerasgan.papers.pairwise import gan, networks, published, quality
 from kerasgan.papers.pairwise.cases import modalities_of, training_visits
 from kerasgan.papers.pairwise.settings import PairwiseSettings, PairwiseTraining
+from kerasgan.papers.task import OneStage
 from kerasgan.report import figures
 
 SAMPLES = 4  # slices in a sample picture
 
 
-class PairwiseTask:
+class PairwiseTask(OneStage):
     """Trains the GAN of `pair` (canonical modalities m, n) on a partition of a prepared data set."""
 
     # What decides which epoch is best: the mean validation PSNR of both directions, whole image, as Table 6 begins.
     monitor: ClassVar = "psnr"
-    name: ClassVar = ""  # the only stage of its training
     panels: ClassVar = {
         "losses": ["generator_loss", "discriminator_n_loss", "discriminator_m_loss"],
         "L1 (eq. 4)": ["l1"],
@@ -80,15 +80,6 @@ class PairwiseTask:
     @property
     def training(self) -> PairwiseTraining:
         return self.settings.training
-
-    @property
-    def stages(self) -> "tuple[PairwiseTask]":
-        """A GAN is trained in one go."""
-        return (self,)
-
-    @property
-    def epochs(self) -> int:
-        return self.training.epochs
 
     def describe(self) -> str:
         case = f"; case b leaves {self.count} slices to train on" if self.settings.study.case == "b" else ""

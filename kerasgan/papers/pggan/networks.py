@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from keras import Input, Model, layers
 
 from kerasgan.errors import UserError
-from kerasgan.gan.radford import START
 from kerasgan.papers.pggan.layers import (
     HE,
     ClassEmbedding,
@@ -31,6 +30,7 @@ from kerasgan.papers.pggan.layers import (
     MinibatchDeviation,
     PixelNorm,
 )
+from kerasgan.papers.pggan.settings import START
 
 
 @dataclass(frozen=True)

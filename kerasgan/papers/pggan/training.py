@@ -25,6 +25,7 @@ from kerasgan.papers.pggan.layers import group_of
 from kerasgan.papers.pggan.networks import Architecture, critic, generator, settled
 from kerasgan.papers.pggan.progressive import LOSSES, ProgressiveGAN
 from kerasgan.papers.pggan.settings import PgganSettings, ProgressiveTraining
+from kerasgan.papers.task import PaperTask
 from kerasgan.report.figures import GREY
 from kerasgan.report.mosaics import image_sheet, write_animation, write_mosaic
 from kerasgan.report.tables import markdown
@@ -37,7 +38,7 @@ COMPARED = 500  # images, at most
 LEAST_SWD = 16  # pixels
 
 
-class PgganTask:
+class PgganTask(PaperTask):
     """Grows generator and critic from 4x4 pixels to the data's size on the training patients of both classes."""
 
     panels: ClassVar = {

@@ -108,7 +108,7 @@ def test_channels_are_the_modalities_in_their_order(settings, prepared):
     assert batch.shape == (3, 32, 32, 4) and own.dtype == tf.uint16
     for channel, name in enumerate(("flair", "t1", "t1e", "t2")):
         np.testing.assert_allclose(batch[..., channel], (found[name][:3] + 1) / 2, atol=1e-6)
-    assert len(four.standard.mean) == 4 and four.network().input_shape == (None, 32, 32, 4)
+    assert len(four.standard.mean) == 4 and four.network(four.settings).input_shape == (None, 32, 32, 4)
 
 
 def test_image_and_mask_are_augmented_together(task):
@@ -233,6 +233,7 @@ def test_a_run_folder_holds_what_is_needed(unet_run):
     assert set(read_history(unet_run / "history.csv")) == {
         "epoch",
         *(f"{prefix}{name}" for prefix in ("", "validation_") for name in ("loss", "dice", "iou")),
+        "validation_patient_iou",
     }
 
 
@@ -266,9 +267,27 @@ def test_pictures_say_what_is_outlined_after_how_many_steps(task, tmp_path, monk
 
 def test_the_best_epoch_has_the_largest_overlap(unet_run):
     position = checkpoint.position_of(unet_run / "checkpoints" / "best.npz")
-    history = read_history(unet_run / "history.csv")["validation_iou"]
+    history = read_history(unet_run / "history.csv")["validation_patient_iou"]
     assert position.best == pytest.approx(history.max(), rel=1e-4)
     assert position.epoch == history.argmax() + 1
+
+
+def test_an_epoch_that_predicts_no_tumour_is_never_the_best(task, monkeypatch):
+    # Two patients of 3 slices, one with tumour, of which a network finds half, and one wrong pixel in the others.
+    seeing = np.array([[10, 5, 5], [0, 1, 0], [0, 1, 0]] * 2)
+    blind = seeing * (1, 0, 0)
+    patients = np.repeat(["a", "b"], 3)
+    monkeypatch.setattr(task, "validation", SimpleNamespace(patients=patients))
+    scores = []
+    for counts in (seeing, blind):
+        true, predicted, common = counts.T.astype(float)
+        union = true + predicted - common
+        overlap = np.where(union > 0, common / np.maximum(union, 1), 1.0)
+        found = {"counts": counts, "loss": 1 - overlap, "dice": overlap, "iou": overlap}
+        monkeypatch.setattr(task, "measured", lambda predict, slices, found=found: found)
+        scores.append(task.validate(None))
+    assert scores[0]["validation_iou"] < scores[1]["validation_iou"] == pytest.approx(2 / 3)
+    assert scores[0][task.monitor] == pytest.approx(5 / 12) and scores[1][task.monitor] == 0
 
 
 @pytest.mark.parametrize("keep", ["best", "latest"])
@@ -358,6 +377,14 @@ def test_wrong_weights_are_one_sentence_and_leave_no_run(make, message, featureg
         experiment.train("unet", data=graded_folder, overrides=words, run_dir=tmp_path / "run", quiet=True)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_not_there_are_missed_before_patients_are_simulated(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASGAN_CACHE", str(tmp_path))
+    for model, words in (("unet", {}), ("acgan", {"width": 8})):
+        with pytest.raises(UserError, match=r"there is no file none\.npz"):
+            experiment.train(model, overrides=["unet.weights=none.npz"], run_dir=tmp_path / "run", quiet=True, **words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_slices_know_their_patients(task):

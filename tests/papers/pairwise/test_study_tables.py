@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from kerasgan.metrics.classification import MEASURES
 from kerasgan.papers import settings_of
-from kerasgan.papers.pairwise import published, study
+from kerasgan.papers.pairwise import diagnosis, published, study
+from kerasgan.papers.pairwise.classifier import ClassifierTask
 from kerasgan.papers.pairwise.study import Trial
 
 
@@ -78,6 +80,32 @@ def test_the_paired_difference_is_that_of_all_decisions():
     note = study.paired_test(trials, "Prop-A", "Bas-1", settings)
     assert "-50.0 points over 2 patients" in note
     assert "judged more than once" in note
+
+
+@pytest.mark.parametrize(
+    ("case", "enlarged", "background", "method", "accuracy"),
+    [
+        ("a", True, "0.33", "Prop-A", "88.82 (6.37)"),
+        ("a", False, "0.33", "Bas-1", "85.88 (3.22)"),
+        ("a", True, "1.0", "Prop-A without mask", "81.15 (3.34)"),
+        ("b", True, "0.33", "Prop-B", "88.23 (6.57)"),
+        ("b", True, "1.0", "Prop-B", "88.23 (6.57)"),
+        ("b", False, "1.0", "Bas-2", "84.09 (6.78)"),
+    ],
+)
+def test_a_classifier_stands_beside_the_row_of_its_method(case, enlarged, background, method, accuracy):
+    task = ClassifierTask.__new__(ClassifierTask)
+    overrides = [f"study.case={case}", f"classifier.mask_background={background}"]
+    task.settings, task.enlarged = settings_of("classifier", overrides=overrides), enlarged or None
+    level = dict.fromkeys(MEASURES, 0.75) | {"n": 4, "majority_rate": 0.6}
+    level["interval"] = dict.fromkeys(MEASURES, (0.5, 1))
+    metrics = {name: {"slices": level, "patients": level} for name in ("validation", "test")}
+    *_, row = diagnosis.quality_table(metrics, 0.95, task._method()).splitlines()
+    assert row.startswith(f"| Ge 2020, {method}, test patients, 5 runs (std) | {accuracy} ")
+    level["interval"] = level["interval"] | {"sensitivity": (0.75, 0.75)}
+    lines = diagnosis.quality_table(metrics, 0.95, task._method()).splitlines()
+    assert "| 75.0 (50.0 to 100.0) | 75.0 (–) " in lines[2]
+    assert lines[-1].startswith("Where the interval is –, whoever is drawn anew gives the same number")
 
 
 def test_table_5_and_6():

@@ -1,0 +1,30 @@
+"""What the papers' tasks have in common, see `experiment.training.Task`."""
+
+from typing import Any, ClassVar, Self
+
+from kerasgan.gan.settings import TrainingSettings
+from kerasgan.settings import Section
+
+
+class PaperTask:
+    """What a model's paper says of a run."""
+
+    @classmethod
+    def check(cls, target: dict[str, Any], settings: Section) -> None:
+        """Find out before data are simulated or read what is wrong with a target whatever they are: a `UserError`."""
+
+
+class OneStage(PaperTask):
+    """A task that is its own and only stage, see `experiment.training.Stage`: trained in one go."""
+
+    name: ClassVar[str] = ""
+    monitor: ClassVar[str | None] = None
+    training: TrainingSettings
+
+    @property
+    def stages(self) -> tuple[Self]:
+        return (self,)
+
+    @property
+    def epochs(self) -> int:
+        return self.training.epochs
