@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import LONG
 
 from kerasgan.cli.train import train as train_group
 from kerasgan.data.prepare import open_prepared
@@ -79,6 +80,10 @@ def stage(task):
 def test_registries_agree():
     assert MODELS.keys() == TASKS.keys() == TARGETS.keys()
     assert {path.stem for path in configs_folder().glob("*.yaml")} == {card.config for card in MODELS.values()}
+
+
+def test_files_that_the_suite_begins_with_are_there():
+    assert set(LONG) <= {path.name for path in Path(__file__).parent.rglob("test_*.py")}
 
 
 def test_a_run_depends_on_sections_of_its_configuration(model):

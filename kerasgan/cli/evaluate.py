@@ -185,7 +185,7 @@ def prdc(**chosen) -> None:
 def swd(**chosen) -> None:
     """Sliced Wasserstein distance of patches per level of a pyramid (Karras et al. 2018): lower is nearer.
 
-    Takes as many images of each set (--count), square, of a power of two of pixels from 16 on.
+    Takes square images of a power of two of pixels from 16 on, and of the larger set as many as the smaller has.
 
     \b
     Example:

@@ -59,7 +59,7 @@ class Folder(click.Path):
         return super().convert(value, param, ctx)
 
 
-PREPARED = Folder("make it by `kerasgan data prepare COHORT.csv --out {}`")
+PREPARED = Folder("make it by `kerasgan data prepare COHORT.csv --model MODEL --out {}`")
 FEATURES = Folder("make it by `kerasgan features extract RUN --block BLOCK --out {}`")
 RUN = Folder("expected that of a run, such as runs/pairwise/t1-t1e, made by `kerasgan train`")
 IMAGES = Folder("expected a prepared folder, a finished run, or a folder of images")

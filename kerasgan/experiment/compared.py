@@ -107,7 +107,7 @@ def _aligned(values: Sequence[float]) -> list[str]:
     """A column: counts as they are, else as many decimals for all as the largest needs for four digits, 3 at least."""
     if all(isinstance(value, int) for value in values):
         return [str(value) for value in values]
-    largest = max(map(abs, values))
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
     decimals = max(3, 3 - math.floor(math.log10(largest))) if largest else 3
     return [f"{value:.{decimals}f}" for value in values]
 

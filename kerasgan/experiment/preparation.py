@@ -1,5 +1,6 @@
 """Data for a run: prepared from a cohort, or simulated when the user gives none."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -69,6 +70,9 @@ def made_once(folder: Path, quiet: bool) -> Iterator[None]:
         if not quiet:
             click.echo(f"waiting for another command, which is making {folder}", err=True)
         lock.acquire()
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise  # else a file system without locks, on which the second command would fail, as it says, and repeat
     try:
         yield
     finally:

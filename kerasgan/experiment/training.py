@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,7 +74,8 @@ class Task(Protocol):
     def title(target: dict[str, Any]) -> str: ...
 
     @classmethod
-    def check(cls, target: dict[str, Any], settings: Section) -> None: ...
+    def check(cls, target: dict[str, Any], settings: Section) -> None:
+        """Before there are data, and without TensorFlow; see `papers.task.PaperTask`."""
 
     def __init__(self, settings: Section, prepared: Data, target: dict[str, Any]): ...
 
@@ -191,7 +192,7 @@ def _default(model: str, target: dict[str, Any], settings: Section) -> Path:
 
 def _refuse_missing(folder: Path) -> None:
     """The folder that a run would have by default says nothing of one that was begun with other words."""
-    others = sorted(str(path.parent) for path in folder.parent.rglob("run.json"))
+    others = sorted(str(path.parent) for path in folder.parent.glob("*/run.json"))
     if not folder.is_dir() and others:
         raise UserError(f"there is no run in {folder}; give --run-dir with one of {', '.join(others)}")
 
@@ -211,7 +212,6 @@ def _train_group(
     """
     task, quiet = TASKS[ENSEMBLES.get(model, (model,))[0]], options["quiet"]
     settings = settings_of(model, options["config"], options["profile"] or "full", options["overrides"])
-    task.check(target, settings)
     name = "all" if "all" in target.values() else task.run_name(target, settings)
     group = Path(run_dir or Path("runs") / model / name)
     first = next(iter(sorted(group.rglob("run.json"))), None)
@@ -223,6 +223,7 @@ def _train_group(
             options = options | {"config": begun.folder / "config.yaml"}
             settings = settings_of(model, options["config"], "full", options["overrides"])
         options = options | {"data": options["data"] or begun.data}
+    task.check(target, settings)
     if options["data"] is None and dry_run and not _is_simulated(model, settings):
         click.echo(f"would simulate {settings.phantom.patients} patients and train {task.title(target)}")
         return group
@@ -434,7 +435,8 @@ def _simulated(model: str, settings: Section, quiet: bool) -> Data:
         UnetTask.check({}, settings)
     prepared = simulated(settings, quiet)
     run, features = _simulated_features(settings)
-    with made_once(run, quiet):
+    # The workers of one training make its run together.
+    with made_once(run, quiet) if settings.unet.strategy != "multiworker" else nullcontext():
         return _extracted(run, features, settings, prepared, quiet)
 
 

@@ -11,7 +11,10 @@ class PaperTask:
 
     @classmethod
     def check(cls, target: dict[str, Any], settings: Section) -> None:
-        """Find out before data are simulated or read what is wrong with a target whatever they are: a `UserError`."""
+        """Find out before data are simulated or read what is wrong with a target whatever they are: a `UserError`.
+
+        Nothing of TensorFlow may be made yet: its strategies come first.
+        """
 
 
 class OneStage(PaperTask):

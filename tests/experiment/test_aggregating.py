@@ -49,6 +49,8 @@ def test_all_three_are_there_and_what_is_done_is_not_done_again(runs, options):
     with pytest.raises(UserError, match="holds runs; go on with the group by --resume"):
         experiment.train("aggrgan", category="mutant", run_dir=runs, **options)
     experiment.train("aggrgan", category="mutant", run_dir=runs, resume=True, **options)
+    # The class is one of the overrides: it is the begun group that knows it.
+    experiment.train("aggrgan", category="mutant", run_dir=runs, resume=True, quiet=True)
     assert before == {model: (runs / model / "run.json").stat().st_mtime_ns for model in MODELS}
 
 

@@ -79,6 +79,12 @@ def test_an_encoder_of_other_settings_is_trained_anew(folder, options, change, c
     assert f"features of 32x32 images: {wanted}" in capsys.readouterr().err
 
 
+def test_what_would_stop_the_study_is_found_before_the_training(options, tmp_path):
+    overrides = [*options["overrides"], "dcgan.batch_size=5000"]
+    with pytest.raises(UserError, match="to learn from, a step takes 5000"):
+        experiment.reproduce_brainmr(out=tmp_path / "new", dry_run=True, **options | {"overrides": overrides})
+
+
 def test_an_encoder_without_its_card_is_trained_anew(folder, options, tmp_path, capsys):
     copied = shutil.copytree(folder, tmp_path / "study")
     (copied / "encoder-32.json").unlink()

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from kerasgan import experiment
+from kerasgan.errors import UserError
 from kerasgan.papers.featuregan import study
 from kerasgan.papers.featuregan.settings import StudySettings
 from kerasgan.papers.featuregan.study import Point
@@ -70,6 +71,16 @@ def test_more_samples_make_synthetic_features_and_their_classifiers_anew(folder,
         json.loads((copied / "results.json").read_text())["sweep"]
         == json.loads((folder / "results.json").read_text())["sweep"]
     ), "the same features, so the same trainings"
+
+
+def test_what_would_stop_the_study_is_found_before_the_training(options, tmp_path):
+    for override, message in (
+        ("study.label=side", "has no value in the label column 'side'"),
+        ("unet.weights=gone.npz", r"there is no file gone\.npz"),
+    ):
+        overrides = [*options["overrides"], override]
+        with pytest.raises(UserError, match=message):
+            experiment.reproduce_featuregan(out=tmp_path / "new", dry_run=True, **options | {"overrides": overrides})
 
 
 def test_dry_run_before_anything_is_there(options, tmp_path, capsys):

@@ -282,5 +282,9 @@ def test_a_dry_run_of_the_study_says_what_is_missing(prepared_folder, tmp_path, 
     )
     assert capsys.readouterr().err.count("would be done") == 16
     assert not folder.exists()
+    with pytest.raises(UserError, match="has no value in the label column 'side'"):
+        experiment.reproduce_pairwise(
+            data=prepared_folder, runs=1, overrides=[*TWO, "classifier.label=side"], out=folder, dry_run=True
+        )
     with pytest.raises(UserError, match=r"--runs must be from 1 to split\.partitions, 5; got 6"):
         experiment.reproduce_pairwise(data=prepared_folder, runs=6, overrides=TWO, out=folder)

@@ -12,10 +12,11 @@ import keras
 from kerasgan.data.prepare import Prepared, open_prepared
 from kerasgan.evaluation.encoder import EncoderSettings
 from kerasgan.experiment.comparison import train_image_encoder
+from kerasgan.experiment.devices import strategy_for
 from kerasgan.experiment.preparation import is_simulated, simulated
 from kerasgan.experiment.training import TASKS, is_done, train
 from kerasgan.files import remove, write_text
-from kerasgan.papers import MODELS, settings_of
+from kerasgan.papers import MODELS, card, settings_of
 from kerasgan.report.tables import Table
 from kerasgan.settings import Section, dump, read_json
 
@@ -32,7 +33,7 @@ class Words(TypedDict, total=False):
     overrides: Sequence[str]
     out: str | Path | None  # the study's folder; None: runs/PAPER/study, or study-PROFILE
     keep_checkpoints: bool  # of finished runs; without them a run cannot be lengthened
-    dry_run: bool  # say what would be done
+    dry_run: bool  # check everything, say what would be done
     quiet: bool  # no progress
 
 
@@ -70,6 +71,7 @@ class Study:
         options = options or self.options
         if not is_done(run, model, options, self.prepared):
             settings = settings_of(model, **options)
+            strategy_for(getattr(settings, card(model).section).strategy)  # before anything else of TensorFlow
             TASKS[model].check(target, settings)
             TASKS[model](settings, self.prepared, target)
 

@@ -28,6 +28,7 @@ from kerasgan.data import pipeline
 from kerasgan.data.modalities import DISPLAY
 from kerasgan.data.prepare import Prepared
 from kerasgan.data.warping import Augmentation, augment
+from kerasgan.errors import UserError
 from kerasgan.files import write_text, written_aside
 from kerasgan.gan import checkpoint
 from kerasgan.gan.callbacks import Every, History, Progress
@@ -90,6 +91,8 @@ class UnetTask(OneStage):
         self.validation = Slices.of(prepared, settings.study, settings.study.validate_on)
         self.held_out = Slices.of(prepared, settings.study, "test")
         self.count = self.learnt.count
+        if self.training.weights != "random":  # weights of another network are found out before there is a run's folder
+            self._beginning()
 
     @property
     def training(self) -> UnetSettings:
@@ -124,20 +127,19 @@ class UnetTask(OneStage):
 
     @classmethod
     def check(cls, target: dict[str, Any], settings: FeatureganSettings) -> None:
-        """Refuse weights that are no file of such a network."""
-        if settings.unet.weights != "random":
-            cls.beginning(settings)
+        """Refuse weights that are not there."""
+        weights = settings.unet.weights
+        if weights != "random" and not Path(weights).is_file():
+            raise UserError(f"there is no file {weights}; expected the weights of a U-Net, .npz or .keras")
 
-    @staticmethod
-    def network(settings: FeatureganSettings) -> keras.Model:
+    def network(self) -> keras.Model:
         """A U-Net of the settings, with its first random numbers."""
-        size, own = settings.data.size, settings.unet
-        return unet((size, size), len(settings.study.modalities), own.filters, own.kernels)
+        size, own = self.settings.data.size, self.training
+        return unet((size, size), len(self.settings.study.modalities), own.filters, own.kernels)
 
-    @classmethod
-    def beginning(cls, settings: FeatureganSettings) -> keras.Model:
-        """A U-Net as its training begins: random, or with the weights of a file."""
-        network, own = cls.network(settings), settings.unet
+    def _beginning(self) -> keras.Model:
+        """The U-Net that is trained: random, or with the weights of a file."""
+        network, own = self.network(), self.training
         if own.weights != "random":
             load_weights(network, Path(own.weights), own.first_channels)
         return network
@@ -145,7 +147,7 @@ class UnetTask(OneStage):
     def build(self, checkpoints: Path | None = None) -> SupervisedModel:
         """The compiled model; call it inside the strategy's scope."""
         keras.utils.set_random_seed(self.training.seed)
-        network = self.beginning(self.settings)
+        network = self._beginning()
         self.model = SupervisedModel(network, objective(self.training.loss, self.training.smooth), MEASURES)
         self.model.compile({"network": keras.optimizers.Adam(self.training.learning_rate)}, self.training.jit)
         return self.model
@@ -230,7 +232,7 @@ class UnetTask(OneStage):
 
     def finish(self, folder: Path) -> str:
         """Deliver unet.keras, standard.json, metrics.json, quality.md and figure7.png; returns the table."""
-        network, kept = self.network(self.settings), folder / "checkpoints" / f"{self.training.keep}.npz"
+        network, kept = self.network(), folder / "checkpoints" / f"{self.training.keep}.npz"
         checkpoint.restore_network(network, kept, "network/0")
         with written_aside(folder / NETWORK) as aside:
             network.save(aside)

@@ -123,7 +123,8 @@ def report(
     for name, rows in tables.items():
         write_csv(folder / f"{name}.csv", rows)
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1))
-    table = quality_table(metrics, settings.evaluation.confidence, method)
+    other = classifier.mask_background == 1 and method != published.UNMASKED  # the paper has no such row
+    table = quality_table(metrics, settings.evaluation.confidence, method, " with mask" if other else "")
     write_text(folder / "quality.md", f"Data: {origin}\n\n{table}\n")
     _draw(folder, network, arrays, predictions, subset, found, settings, origin)  # of the last subset, the test set
     return table
@@ -171,8 +172,11 @@ def attention_by_class(
     return {name: dict(zip(modalities, map(float, mean), strict=True)) for name, mean in means.items()}
 
 
-def quality_table(metrics: Mapping, confidence: float, method: str) -> str:
-    """The measures of a run as Markdown, per cent with intervals, and the published row of its method."""
+def quality_table(metrics: Mapping, confidence: float, method: str, unlike: str = "") -> str:
+    """The measures of a run as Markdown, per cent with intervals, and the published row of its method.
+
+    `unlike` says in what that differs from the run.
+    """
     rows = []
     for subset in ("validation", "test"):
         for level in ("slices", "patients"):
@@ -183,7 +187,7 @@ def quality_table(metrics: Mapping, confidence: float, method: str) -> str:
                 cells.append(f"{100 * found[name]:.1f} ({interval})")
             rows.append([f"{subset}, {found['n']} {level}", *cells, f"{100 * found['majority_rate']:.1f}"])
     printed = [f"{mean:.2f} ({std:.2f})" for mean, std in published.MEANS[method].values()]
-    rows.append([f"Ge 2020, {method}, test patients, 5 runs (std)", *printed, "–", "–", "67.6"])
+    rows.append([f"Ge 2020, {method}{unlike}, test patients, 5 runs (std)", *printed, "–", "–", "67.6"])
     names = [name.replace("_", " ") for name in MEASURES]
     table = markdown([f"% ({100 * confidence:g} % interval)", *names, "majority rate"], rows)
     return f"{table}\n\n{NO_INTERVAL}" if any("(–)" in cell for row in rows for cell in row) else table

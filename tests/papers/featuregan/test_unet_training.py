@@ -108,7 +108,7 @@ def test_channels_are_the_modalities_in_their_order(settings, prepared):
     assert batch.shape == (3, 32, 32, 4) and own.dtype == tf.uint16
     for channel, name in enumerate(("flair", "t1", "t1e", "t2")):
         np.testing.assert_allclose(batch[..., channel], (found[name][:3] + 1) / 2, atol=1e-6)
-    assert len(four.standard.mean) == 4 and four.network(four.settings).input_shape == (None, 32, 32, 4)
+    assert len(four.standard.mean) == 4 and four.network().input_shape == (None, 32, 32, 4)
 
 
 def test_image_and_mask_are_augmented_together(task):

@@ -90,7 +90,7 @@ def test_the_paired_difference_is_that_of_all_decisions():
         ("a", True, "1.0", "Prop-A without mask", "81.15 (3.34)"),
         ("b", True, "0.33", "Prop-B", "88.23 (6.57)"),
         ("b", True, "1.0", "Prop-B", "88.23 (6.57)"),
-        ("b", False, "1.0", "Bas-2", "84.09 (6.78)"),
+        ("b", False, "0.33", "Bas-2", "84.09 (6.78)"),
     ],
 )
 def test_a_classifier_stands_beside_the_row_of_its_method(case, enlarged, background, method, accuracy):
@@ -106,6 +106,7 @@ def test_a_classifier_stands_beside_the_row_of_its_method(case, enlarged, backgr
     lines = diagnosis.quality_table(metrics, 0.95, task._method()).splitlines()
     assert "| 75.0 (50.0 to 100.0) | 75.0 (–) " in lines[2]
     assert lines[-1].startswith("Where the interval is –, whoever is drawn anew gives the same number")
+    assert "| Ge 2020, Bas-2 with mask, test patients," in diagnosis.quality_table(metrics, 0.95, "Bas-2", " with mask")
 
 
 def test_table_5_and_6():
