@@ -10,7 +10,7 @@ from conftest import LONG
 
 from kerasgan.cli.train import train as train_group
 from kerasgan.data.prepare import open_prepared
-from kerasgan.experiment.training import TASKS
+from kerasgan.experiment.tasks import TASKS
 from kerasgan.gan import checkpoint
 from kerasgan.gan.checkpoint import Position
 from kerasgan.papers import MODELS, settings_of

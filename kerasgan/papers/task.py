@@ -1,4 +1,4 @@
-"""What the papers' tasks have in common, see `experiment.training.Task`."""
+"""What the papers' tasks have in common, see `experiment.tasks.Task`."""
 
 from typing import Any, ClassVar, Self
 
@@ -18,7 +18,7 @@ class PaperTask:
 
 
 class OneStage(PaperTask):
-    """A task that is its own and only stage, see `experiment.training.Stage`: trained in one go."""
+    """A task that is its own and only stage, see `experiment.tasks.Stage`: trained in one go."""
 
     name: ClassVar[str] = ""
     monitor: ClassVar[str | None] = None

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from kerasgan.data.prepare import open_prepared
-from kerasgan.experiment.training import TASKS
+from kerasgan.experiment.tasks import TASKS
 from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise.networks import generator
 

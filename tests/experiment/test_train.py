@@ -14,7 +14,7 @@ from kerasgan import experiment
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment.runs import open_run
-from kerasgan.experiment.training import TASKS
+from kerasgan.experiment.tasks import TASKS
 from kerasgan.gan.training import Stopped
 from kerasgan.papers import settings_of
 from kerasgan.papers.pairwise.training import PairwiseTask

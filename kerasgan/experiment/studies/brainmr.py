@@ -29,7 +29,8 @@ from kerasgan.experiment.generation import GENERATOR, generate, generator_hash
 from kerasgan.experiment.memorisation import evaluate_memorisation
 from kerasgan.experiment.studies import common
 from kerasgan.experiment.studies.common import Step, Words, begun, encode, folder_of, is_encoded, read_note, take
-from kerasgan.experiment.training import TASKS, is_done
+from kerasgan.experiment.tasks import TASKS
+from kerasgan.experiment.training import is_done
 from kerasgan.experiment.turing import made_from
 from kerasgan.files import remove, sha256_of, write_text
 from kerasgan.papers import settings_of

@@ -14,7 +14,8 @@ from kerasgan.evaluation.encoder import EncoderSettings
 from kerasgan.experiment.comparison import train_image_encoder
 from kerasgan.experiment.devices import strategy_for
 from kerasgan.experiment.preparation import is_simulated, simulated
-from kerasgan.experiment.training import TASKS, is_done, train
+from kerasgan.experiment.tasks import TASKS
+from kerasgan.experiment.training import is_done, train
 from kerasgan.files import remove, write_text
 from kerasgan.papers import MODELS, card, settings_of
 from kerasgan.report.tables import Table

@@ -23,7 +23,8 @@ from kerasgan.experiment.features import extract_features, generate_features
 from kerasgan.experiment.runs import open_run
 from kerasgan.experiment.studies import common
 from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, read_note, take
-from kerasgan.experiment.training import TASKS, is_done
+from kerasgan.experiment.tasks import TASKS
+from kerasgan.experiment.training import is_done
 from kerasgan.files import remove, sha256_of, write_text, written_aside
 from kerasgan.papers import settings_of
 from kerasgan.papers.featuregan import published, study

@@ -31,7 +31,8 @@ from kerasgan.experiment.generation import load_network
 from kerasgan.experiment.runs import open_run, pair_runs
 from kerasgan.experiment.studies import common
 from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, read_note, take
-from kerasgan.experiment.training import TASKS, is_done, train
+from kerasgan.experiment.tasks import TASKS
+from kerasgan.experiment.training import is_done, train
 from kerasgan.files import remove, write_text
 from kerasgan.metrics.classification import summarise
 from kerasgan.metrics.psnr import psnr

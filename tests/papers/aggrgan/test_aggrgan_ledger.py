@@ -12,7 +12,7 @@ import keras
 import ledger
 import pytest
 
-from kerasgan.experiment.training import TASKS
+from kerasgan.experiment.tasks import TASKS
 from kerasgan.gan import losses
 from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan import aggregation, networks, published, study

@@ -9,7 +9,7 @@ from keras import layers
 
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
-from kerasgan.experiment.training import TASKS
+from kerasgan.experiment.tasks import TASKS
 from kerasgan.gan.normalisation import FusedBatchNormalization
 from kerasgan.papers import settings_of
 from kerasgan.papers.aggrgan import networks

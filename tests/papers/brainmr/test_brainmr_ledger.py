@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerasgan.data.slices import select
-from kerasgan.experiment.training import TASKS
+from kerasgan.experiment.tasks import TASKS
 from kerasgan.gan import losses
 from kerasgan.papers import settings_of
 from kerasgan.papers.brainmr import published, training

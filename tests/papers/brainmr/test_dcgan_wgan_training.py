@@ -12,7 +12,7 @@ from PIL import Image
 from kerasgan import experiment
 from kerasgan.data.prepare import open_prepared
 from kerasgan.errors import UserError
-from kerasgan.experiment.training import TASKS
+from kerasgan.experiment.tasks import TASKS
 from kerasgan.gan import sampling
 from kerasgan.gan.checkpoint import Position
 from kerasgan.papers import latent, settings_of
