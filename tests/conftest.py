@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))  # of the tests o
 # Files of half a minute and more: begun first, so that no process waits for another that has one left.
 LONG = (
     "test_aggrgan_study.py",
-    "test_study.py",
+    "test_pairwise_study.py",
     "test_train.py",
     "test_benchmark_command.py",
     "test_cli.py",

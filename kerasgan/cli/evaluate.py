@@ -8,7 +8,6 @@ import click
 from kerasgan.cli import options
 from kerasgan.errors import UserError
 
-SEED = click.IntRange(0, 2**32 - 1)
 POSITIVE = click.IntRange(min=1)
 BACKBONE = (
     "inception or vgg16 (Keras's ImageNet weights), inception:FILE or vgg16:FILE (local weights), vgg16:random (for "
@@ -17,7 +16,7 @@ BACKBONE = (
 _sequence = click.option("--sequence", help="Of a prepared folder: t1, t1e, t2, flair, or concat for all; default all.")
 _partition = click.option("--partition", type=POSITIVE, default=1, show_default=True, help="Of a prepared folder.")
 _size = click.option("--size", type=POSITIVE, help="Shrink larger images to so many pixels.")
-_seed = click.option("--seed", type=SEED, default=1, show_default=True, help="Of all that is drawn.")
+_seed = click.option("--seed", type=options.SEED, default=1, show_default=True, help="Of all that is drawn.")
 _out = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A JSON file for the result.")
 
 
@@ -68,11 +67,11 @@ def evaluate() -> None:
 
 
 @evaluate.command(short_help="A forest on shape, intensity and texture of the tumour.")
-@click.option("--data", type=options.PREPARED, help="A prepared folder; without it, simulated heads.")
+@options.data
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Of the cross-validation.")
 @click.option("--repeats", type=click.IntRange(min=1), default=10, show_default=True, help="Each with other folds.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True, help="Of folds and forests.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A JSON file for the result.")
+@_seed
+@_out
 @options.configuration
 @options.quiet
 def radiomics(data, folds, repeats, seed, out, config, overrides, profile, quiet) -> None:

@@ -137,8 +137,6 @@ def wgan(sequence, size, **given):
 
 
 def _train_from_noise(model, sequence, size, given):
-    if size is None and sequence.lower() != "all" and not (given["resume"] and given["run_dir"]):
-        size = settings_of(model, given["config"], given["profile"] or "full", given["overrides"]).data.size
     if sequence.lower() not in ("concat", "all"):
         canonical(sequence)  # found out before TensorFlow is loaded, which takes seconds
     _train(model, {"sequence": sequence, "size": size}, **given)
@@ -226,8 +224,6 @@ def acgan(width, **given):
         kerasgan train acgan --features features/ --width 512
         kerasgan train acgan --features features/ --width all --resume
     """
-    if width is None and not (given["resume"] and given["run_dir"]):
-        width = settings_of("acgan", given["config"], given["profile"] or "full", given["overrides"]).sweep.width
     _train("acgan", {"width": width}, **given)
 
 

@@ -16,13 +16,13 @@ from kerasgan.experiment.aggregating import aggregate
 from kerasgan.experiment.comparison import evaluate_images, train_image_encoder
 from kerasgan.experiment.conversion import convert_tensorlayer
 from kerasgan.experiment.enlarging import enlarge
-from kerasgan.experiment.evaluation import evaluate_radiomics
 from kerasgan.experiment.export import export
 from kerasgan.experiment.features import extract_features, generate_features
 from kerasgan.experiment.gan_train import evaluate_gan_train
 from kerasgan.experiment.generation import generate
 from kerasgan.experiment.memorisation import evaluate_memorisation
 from kerasgan.experiment.preparation import prepare
+from kerasgan.experiment.radiomics import evaluate_radiomics
 from kerasgan.experiment.studies.aggrgan import reproduce_aggrgan
 from kerasgan.experiment.studies.brainmr import reproduce_brainmr
 from kerasgan.experiment.studies.featuregan import reproduce_featuregan

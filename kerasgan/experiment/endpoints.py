@@ -19,7 +19,7 @@ from kerasgan.papers.pggan.training import STAGES
 
 
 @dataclass(frozen=True)
-class Taken:
+class Input:
     """An input: numbers of a shape, without the batch's axis. (TensorFlow forbids names that are words of Python's.)"""
 
     name: str
@@ -33,8 +33,8 @@ class Endpoint:
     """A served model: `call` gives its output from tensors of its inputs, in their order."""
 
     name: str
-    inputs: Sequence[Taken]
-    target: str  # of the output
+    inputs: Sequence[Input]
+    output: str  # its name
     about: str
     networks: Sequence[keras.Model]  # that `call` calls
     call: Callable[..., tf.Tensor] = field(compare=False)
@@ -69,7 +69,7 @@ def _from_noise(run: Run) -> Endpoint:
 
 Input `noise`: float32 (n, {latent}), standard normal numbers.
 Output `image`: float32 (n, {size}, {size}, 1), clipped to [-1, 1], upright slices, background -1."""
-    noise = Taken("noise", (latent,), 0.0)
+    noise = Input("noise", (latent,), 0.0)
     return Endpoint(f"{run.model}_{target}", [noise], "image", about, [generator], _clipped(generator))
 
 
@@ -79,9 +79,9 @@ def _pggan(run: Run, stage: int) -> Endpoint:
         raise UserError(f"{run.folder} has the stages {stages}, not {stage}; give one of them")
     generator = load_network(run.folder / STAGES / f"{stage:04}.keras")
     (_, latent), classes = generator.inputs[0].shape, classes_of(run)
-    taken, told = [Taken("noise", (latent,), 0.0)], ""
+    taken, told = [Input("noise", (latent,), 0.0)], ""
     if len(generator.inputs) == 2:
-        taken.append(Taken("label", (), 0, tf.int32))
+        taken.append(Input("label", (), 0, tf.int32))
         told = "\nInput `label`: int32 (n,), " + ", ".join(f"{k} for {name}" for k, name in enumerate(classes)) + "."
     about = f"""Makes {run.settings.study.modality} images from noise.
 
@@ -103,7 +103,7 @@ def _translator(run: Run, path: Path) -> Endpoint:
 
 Input `{source}`: float32 (n, {size}, {size}, 1) in [-1, 1], upright slices in radiological convention, background -1.
 Output `{target}`: the same shape and range."""
-    taken = Taken(source, generator.input_shape[1:], -1.0)
+    taken = Input(source, generator.input_shape[1:], -1.0)
     return Endpoint(f"{run.model}_{path.stem}", [taken], target, about, [generator], _clipped(generator))
 
 
@@ -124,7 +124,7 @@ Output `probability`: float32 (n, {size}, {size}, 1) in [0, 1], of tumour."""
     def call(image: tf.Tensor) -> tf.Tensor:
         return network(standard.standardise((image + 1) / 2), training=False)
 
-    taken = Taken("image", network.input_shape[1:], -1.0)
+    taken = Input("image", network.input_shape[1:], -1.0)
     return Endpoint(f"unet_{'_'.join(run.settings.study.modalities)}", [taken], "probability", about, [network], call)
 
 
@@ -144,7 +144,7 @@ def _acgan(run: Run) -> Endpoint:
 Inputs `noise`: float32 (n, {latent}), standard normal numbers; `label`: int32 (n,), 0 for {study.negative}, 1 for
 {study.positive}.
 Output `features`: float32 (n, {size}), in the U-Net's units."""
-    taken = [Taken("noise", (latent,), 0.0), Taken("label", (), 0, tf.int32)]
+    taken = [Input("noise", (latent,), 0.0), Input("label", (), 0, tf.int32)]
     name = f"acgan_width_{run.target['width']}"
     return Endpoint(name, taken, "features", about, [makers.generator], makers.restored)
 
@@ -162,7 +162,7 @@ Output `probability`: float32 (n,) in [0, 1], of {study.positive}."""
         return probability(network, standard.standardise(features))
 
     name = f"feature_classifier_{run.target['count'] or 0}"
-    return Endpoint(name, [Taken("features", shape, 0.0)], "probability", about, [network], call)
+    return Endpoint(name, [Input("features", shape, 0.0)], "probability", about, [network], call)
 
 
 _OTHERS: dict[str, Callable[[Run], Endpoint]] = {

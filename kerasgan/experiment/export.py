@@ -53,7 +53,7 @@ def _export_one(run: Run, end: Endpoint, to: Path, warmup: bool) -> Path:
     archive.add_endpoint(
         "serve",  # the first endpoint is also serving_default
         # A dictionary gives the output a name that does not depend on Keras's layer names.
-        lambda *given: {end.target: end.call(*given)},
+        lambda *given: {end.output: end.call(*given)},
         input_signature=[tf.TensorSpec((None, *each.shape), each.dtype, name=each.name) for each in end.inputs],
     )
     version = _next_version(model)
@@ -67,7 +67,7 @@ def _export_one(run: Run, end: Endpoint, to: Path, warmup: bool) -> Path:
         text = _README.substitute(
             name=end.name,
             given=", ".join(f"{each.name}=..." for each in end.inputs),
-            target=end.target,
+            target=end.output,
             about=end.about,
             version=version,
             origin=run.origin,

@@ -30,15 +30,19 @@ class Stage(Protocol):
 
     name: str  # of its folder below checkpoints/; "" if it is the only one
     epochs: int
+    count: int  # examples that the steps of an epoch take in
     monitor: str | None  # the value in an epoch's logs that the best epoch has most of
 
-    def build(self, checkpoints: Path) -> AdversarialModel: ...
+    def build(self, checkpoints: Path) -> AdversarialModel:
+        """The compiled model with its first weights, those of an earlier stage among `checkpoints`."""
 
     def steps_per_epoch(self, replicas: int = 1) -> int: ...
 
-    def batches(self, position: Position, replicas: int = 1) -> tf.data.Dataset: ...
+    def batches(self, position: Position, replicas: int = 1) -> tf.data.Dataset:
+        """Batches without end from a position on, in an order that only seed and epoch decide."""
 
-    def callbacks(self, folder: Path, quiet: bool, replicas: int) -> Sequence[keras.callbacks.Callback]: ...
+    def callbacks(self, folder: Path, quiet: bool, replicas: int) -> Sequence[keras.callbacks.Callback]:
+        """What is measured, drawn and shown on the way, in this order."""
 
 
 class Task(Protocol):
@@ -53,22 +57,27 @@ class Task(Protocol):
     def target(**given: Any) -> dict[str, Any]:
         """The target as run.json has it, from the words of the command line; a wrong one is a `UserError`."""
 
+    @classmethod
+    def settled(cls, target: dict[str, Any], settings: Section) -> dict[str, Any]:
+        """See `papers.task.PaperTask`."""
+
     @staticmethod
     def run_name(target: dict[str, Any], settings: Section) -> str:
         """The default name of the run's folder."""
 
     @staticmethod
-    def title(target: dict[str, Any]) -> str: ...
+    def title(target: dict[str, Any]) -> str:
+        """What is trained, in words."""
 
-    @classmethod
-    def check(cls, target: dict[str, Any], settings: Section) -> None:
-        """Before there are data, and without TensorFlow; see `papers.task.PaperTask`."""
+    # Of models that take "all": `members(target, settings, prepared)`, the targets that it stands for.
 
     def __init__(self, settings: Section, prepared: Data, target: dict[str, Any]): ...
 
-    def describe(self) -> str: ...
+    def describe(self) -> str:
+        """Which data are learnt, for the user."""
 
-    def finish(self, folder: Path) -> str: ...
+    def finish(self, folder: Path) -> str:
+        """Write what the run delivers into its folder; returns the quality table as Markdown."""
 
 
 TASKS: dict[str, type[Task]] = {

@@ -70,14 +70,15 @@ def train(
     before = None
     if resume:
         if run_dir is None:
-            run_dir = _default(model, chosen, settings_of(model, config, profile or "full", overrides))
+            given = settings_of(model, config, profile or "full", overrides)
+            run_dir = _default(model, TASKS[model].settled(chosen, given), given)
             _refuse_missing(run_dir)
         before = _run_to_resume(Path(run_dir), model, chosen)
         chosen = before.target
         if before.finished and not any((before.folder / "checkpoints").rglob("*.npz")):
             raise UserError(f"{run_dir} is finished and its checkpoints were removed; begin a new run elsewhere")
     settings = _settings(before, model, config, profile, overrides)
-    TASKS[model].check(chosen, settings)
+    chosen = TASKS[model].settled(chosen, settings)
     folder = Path(run_dir) if run_dir else _default(model, chosen, settings)
     if dry_run and data is None and before is None and not _is_simulated(model, settings):
         if not quiet:
@@ -148,7 +149,7 @@ def _train_group(
             options = options | {"config": begun.folder / "config.yaml"}
             settings = settings_of(model, options["config"], "full", options["overrides"])
         options = options | {"data": options["data"] or begun.data}
-    task.check(target, settings)
+    target = task.settled(target, settings)
     if options["data"] is None and dry_run and not _is_simulated(model, settings):
         click.echo(f"would simulate {settings.phantom.patients} patients and train {task.title(target)}")
         return group
@@ -357,7 +358,7 @@ def _simulated(model: str, settings: Section, quiet: bool) -> Data:
     if card(model).data == "slices":
         return simulated(settings, quiet)
     if not _is_simulated(model, settings):
-        UnetTask.check({}, settings)
+        UnetTask.settled({}, settings)
     prepared = simulated(settings, quiet)
     run, features = _simulated_features(settings)
     # The workers of one training make its run together.

@@ -28,9 +28,9 @@ from kerasgan.report.tables import markdown
 from kerasgan.settings import Section
 
 SHOWN, COLUMNS = 64, 8  # images of fixed noise in a sample picture
-FRAME = 4  # x 4 images of the animation
-STRIPS, STEPS = 4, 8  # of the interpolation
-COMPARED = 500  # of these, at most
+FRAME = 4  # a frame of the animation shows 4 x 4 images
+STRIPS, STEPS = 4, 8  # rows of the picture of interpolation, and images in each
+COMPARED = 500  # real images that curves compare with, at most
 
 
 class LatentTask(OneStage, ABC):

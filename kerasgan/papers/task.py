@@ -10,11 +10,13 @@ class PaperTask:
     """What a model's paper says of a run."""
 
     @classmethod
-    def check(cls, target: dict[str, Any], settings: Section) -> None:
-        """Find out before data are simulated or read what is wrong with a target whatever they are: a `UserError`.
+    def settled(cls, target: dict[str, Any], settings: Section) -> dict[str, Any]:
+        """The target with what the settings decide where it says nothing, such as the size of images.
 
-        Nothing of TensorFlow may be made yet: its strategies come first.
+        What is wrong with it whatever the data are is a `UserError`, before any are simulated or read. Nothing of
+        TensorFlow may be made yet: its strategies come first.
         """
+        return target
 
 
 class OneStage(PaperTask):

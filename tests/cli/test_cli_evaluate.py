@@ -9,7 +9,7 @@ from conftest import SMALL
 from kerasgan import experiment
 from kerasgan.data.prepare import open_prepared
 from kerasgan.evaluation import forest
-from kerasgan.experiment.evaluation import study_prediction
+from kerasgan.experiment.radiomics import study_prediction
 from kerasgan.papers import settings_of
 
 FAST = ["--folds", 2, "--repeats", 2, "--quiet"]

@@ -16,15 +16,15 @@ from kerasgan.experiment.devices import is_chief, strategy_for
 WORKER = """
 import sys
 from kerasgan import experiment
-from kerasgan.experiment import training
 from kerasgan.gan import checkpoint
 from kerasgan.papers.pairwise import networks
+from kerasgan.papers.pairwise.training import PairwiseTask
 import numpy as np
 data, out, *overrides = sys.argv[1:]
 networks.generator.__defaults__, networks.discriminator.__defaults__ = ((4, 8, 16, 32),), ((8, 16, 32, 64),)
 built = []
-build = training.PairwiseTask.build
-training.PairwiseTask.build = lambda self, checkpoints: built.append(build(self, checkpoints)) or built[0]
+build = PairwiseTask.build
+PairwiseTask.build = lambda self, checkpoints: built.append(build(self, checkpoints)) or built[0]
 experiment.train("pairwise", pair=("t1", "t1e"), data=data, run_dir="run", overrides=overrides, quiet=True)
 np.savez(out, **checkpoint.values(built[0].state()))
 """

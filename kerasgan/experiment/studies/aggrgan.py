@@ -47,11 +47,13 @@ from kerasgan.papers.aggrgan.vgg19 import Vgg19, load_vgg19
 from kerasgan.report.mosaics import image_sheet
 
 MODELS = (*BASE, *COMPARED)
+# Each once, in order.
 _METHODS = dict.fromkeys((*study.ROWS, *study.COMPARED_ROWS))
 KINDS = {"tumours": categories.tumours_of, "modalities": categories.modalities_of}
-REAL, CLASSIFIED = "real", AGGRGAN["ssim"]  # whose images Table 5 is about (assumed)
-# Figure -> kind of classes, and the columns of its lines.
+REAL = "real"
+CLASSIFIED = AGGRGAN["ssim"]  # whose images Table 5 is about (assumed)
 _LEFT = tuple(NAMES[model] + suffix for model in BASE for suffix in ("", STYLED))
+# Figure -> kind of classes, and the columns of its lines.
 FIGURES = {
     "figure3.png": ("tumours", (*_LEFT, *AGGRGAN.values(), REAL)),
     "figure4.png": ("modalities", (*_LEFT, *AGGRGAN.values(), REAL)),

@@ -73,8 +73,7 @@ class Study:
         if not is_done(run, model, options, self.prepared):
             settings = settings_of(model, **options)
             strategy_for(getattr(settings, card(model).section).strategy)  # before anything else of TensorFlow
-            TASKS[model].check(target, settings)
-            TASKS[model](settings, self.prepared, target)
+            TASKS[model](settings, self.prepared, TASKS[model].settled(target, settings))
 
     def write_tables(self, title: str, length: str, tables: Sequence[Table]) -> None:
         """tables.md and a CSV for each table, which name the data that ours were measured on."""

@@ -26,8 +26,8 @@ from kerasgan.data.prepare import Prepared
 from kerasgan.errors import UserError
 from kerasgan.experiment import devices
 from kerasgan.experiment.enlarging import enlarge, is_current
-from kerasgan.experiment.evaluation import study_prediction
 from kerasgan.experiment.generation import load_network
+from kerasgan.experiment.radiomics import study_prediction
 from kerasgan.experiment.runs import open_run, pair_runs
 from kerasgan.experiment.studies import common
 from kerasgan.experiment.studies.common import Step, Words, begun, folder_of, read_note, take

@@ -5,7 +5,7 @@ transfer", Scientific Reports 12 (2022), doi 10.1038/s41598-022-12646-y.
 
 Where to read: networks.py (the five models), training.py (a run), infogan.py (its own step), categories.py (what a
 class is), aggregation.py (Algorithm 1), style.py (eqs. 12 to 16) with vgg19.py (its network) and lbfgs.py (its
-optimiser), making.py (a class's images, from noise to style), classification.py and cnns.py (Table 5), published.py
+optimizer), making.py (a class's images, from noise to style), classification.py and cnns.py (Table 5), published.py
 (Tables 1 to 5), study.py (their comparison with ours); numbers: configs/aggrgan.yaml.
 
 Command:   kerasgan train aggrgan --class glioma --data prepared/

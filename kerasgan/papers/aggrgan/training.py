@@ -33,10 +33,11 @@ class AggrganTask(LatentTask):
         return target["category"]
 
     @classmethod
-    def check(cls, target: dict[str, Any], settings: AggrganSettings) -> None:
-        """Refuse an unknown class."""
+    def settled(cls, target: dict[str, Any], settings: AggrganSettings) -> dict[str, Any]:
+        """An unknown class is a `UserError`."""
         if target["category"] != "all":
             sequence_of(target["category"], settings.study)
+        return target
 
     @classmethod
     def title(cls, target: dict[str, Any]) -> str:

@@ -24,17 +24,16 @@ class BrainmrTask(LatentTask):
     """Trains one of the paper's two GANs on a sequence; DCGAN and WGAN differ in game and optimizers alone."""
 
     @classmethod
-    def target(cls, sequence: str, size: int | None = 0) -> dict[str, Any]:
+    def target(cls, sequence: str, size: int | None = None) -> dict[str, Any]:
         """A sequence by any of its names, "concat" for the union of all, or "all" for the paper's rows; and pixels.
 
-        0 pixels stand for the paper's 128, None for those of a run that is resumed; "all" takes no others.
+        None: those of `data.size`, or of a run that is resumed; "all" takes no others.
         """
         sequence = sequence.lower()
         if sequence == "all":
             if size:
                 raise UserError(f"--sequence all has rows of the paper's sizes; leave out --size {size}")
             return {"sequence": "all"}
-        size = SIZES[0] if size == 0 else size
         return {"sequence": sequence if sequence == imagesets.CONCAT else canonical(sequence), "size": size}
 
     @classmethod
@@ -45,7 +44,22 @@ class BrainmrTask(LatentTask):
     def title(cls, target: dict[str, Any]) -> str:
         if target["sequence"] == "all":
             return f"{cls.model} of every sequence"
-        return f"{cls.model} of {target['sequence']} at {target['size']}x{target['size']}"
+        size = f" at {target['size']}x{target['size']}" if target["size"] else ""
+        return f"{cls.model} of {target['sequence']}{size}"
+
+    @classmethod
+    def settled(cls, target: dict[str, Any], settings: BrainmrSettings) -> dict[str, Any]:
+        """Pixels that the networks or the data cannot have are a `UserError`."""
+        if target["sequence"] == "all":
+            return target
+        size = target["size"] or settings.data.size
+        levels_of(size, settings.network.filters)
+        if settings.data.size % size:
+            raise UserError(
+                f"images of {size} pixels cannot be made of those of data.size, {settings.data.size}, which must be a "
+                "multiple: choose another --size, or prepare the cohort with another data.size"
+            )
+        return target | {"size": size}
 
     @classmethod
     def members(cls, target: dict[str, Any], settings: BrainmrSettings, prepared: Prepared) -> list[dict[str, Any]]:
@@ -62,12 +76,6 @@ class BrainmrTask(LatentTask):
 
     def __init__(self, settings: BrainmrSettings, prepared: Prepared, target: dict[str, Any]):
         self.settings, size = settings, target["size"]
-        levels_of(size, settings.network.filters)
-        if settings.data.size % size:
-            raise UserError(
-                f"images of {size} pixels cannot be made of the {settings.data.size} that {prepared.folder} was "
-                "prepared with (data.size); expected a multiple: choose another --size, or prepare the cohort again"
-            )
         held_out = settings.study.held_out
         learnt = self._visits(prepared, target["sequence"], "train" if held_out else "all")
         super().__init__(

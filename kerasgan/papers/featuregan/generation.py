@@ -61,7 +61,7 @@ class AcganTask(OneStage):
 
     @staticmethod
     def target(width: int | str | None = None) -> dict[str, Any]:
-        """A width, or "all" for those of `sweep.widths`; None of a run that is resumed."""
+        """A width, or "all" for those of `sweep.widths`; None: `sweep.width`, or that of a run that is resumed."""
         if isinstance(width, str) and width != "all":
             width = int(width) if width.isdecimal() else 0
         if width not in (None, "all") and width < 1:
@@ -76,7 +76,13 @@ class AcganTask(OneStage):
     @staticmethod
     def title(target: dict[str, Any]) -> str:
         """What is trained, in words."""
-        return "AC-GAN of every width" if target["width"] == "all" else f"AC-GAN of width {target['width']}"
+        if target["width"] == "all":
+            return "AC-GAN of every width"
+        return f"AC-GAN of width {target['width']}" if target["width"] else "AC-GAN"
+
+    @classmethod
+    def settled(cls, target: dict[str, Any], settings: FeatureganSettings) -> dict[str, Any]:
+        return {"width": target["width"] or settings.sweep.width}
 
     @staticmethod
     def members(target: dict[str, Any], settings: FeatureganSettings, prepared: FeatureStore) -> list[dict[str, Any]]:
@@ -84,8 +90,6 @@ class AcganTask(OneStage):
         return [{"width": width} for width in settings.sweep.widths]
 
     def __init__(self, settings: FeatureganSettings, prepared: FeatureStore, target: dict[str, Any]):
-        if target["width"] is None:
-            raise UserError("an AC-GAN has a width; give the number of channels of its hidden layers, such as 512")
         self.settings, self.prepared, self.width = settings, prepared, target["width"]
         self.indices = prepared.indices("train")
         self.labels = labels_of_both(prepared, settings.study, "train")

@@ -126,11 +126,12 @@ class UnetTask(OneStage):
         )
 
     @classmethod
-    def check(cls, target: dict[str, Any], settings: FeatureganSettings) -> None:
-        """Refuse weights that are not there."""
+    def settled(cls, target: dict[str, Any], settings: FeatureganSettings) -> dict[str, Any]:
+        """Weights that are not there are a `UserError`."""
         weights = settings.unet.weights
         if weights != "random" and not Path(weights).is_file():
             raise UserError(f"there is no file {weights}; expected the weights of a U-Net, .npz or .keras")
+        return target
 
     def network(self) -> keras.Model:
         """A U-Net of the settings, with its first random numbers."""
@@ -243,7 +244,7 @@ class UnetTask(OneStage):
         history = read_history(folder / "history.csv")
         best = {
             subset: {name: _best(name, history[f"{prefix}{name}"]) for name in MEASURES}
-            for subset, prefix in (("training", ""), ("held_out", "validation_"))
+            for subset, prefix in (("training", ""), ("validation", "validation_"))
         }
         patients = by_patient(held_out["counts"], self.held_out.patients)
         delivered = {name: float(held_out[name].mean()) for name in MEASURES}
@@ -277,7 +278,7 @@ def first_weights(settings: UnetSettings) -> str:
 
 def best_epochs(best: dict[str, dict[str, float]], name: str, loss: str) -> list[str]:
     """A measure at its best epoch of training and at that of validation, where `loss` was trained with."""
-    training, validation = (f"{best[subset][name]:.3f}" for subset in ("training", "held_out"))
+    training, validation = (f"{best[subset][name]:.3f}" for subset in ("training", "validation"))
     other = name == "loss" and loss != "soft_dice"
     return [f"{training} ({NAMES[loss]})" if other else training, validation]
 

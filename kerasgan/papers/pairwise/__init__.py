@@ -3,7 +3,7 @@
 Ge, Gu, Jakola, Yang: "Enlarged Training Dataset by Pairwise GANs for Molecular-Based Brain Tumor Classification",
 IEEE Access 8 (2020), doi 10.1109/ACCESS.2020.2969805.
 
-Where to read: networks.py (II-B2, Figure 3), gan.py (eqs. 1 to 4, Algorithm 1), training.py (a run), synthesis.py
+Where to read: networks.py (II-B2, Figure 3), gan.py (eqs. 1 to 5, Algorithm 1), training.py (a run), synthesis.py
 (II-B1, whole volumes and missing modalities), cases.py and enlarging.py (III-A2, Figure 6), classifier.py (II-C, II-D),
 quality.py and autoencoder.py (III-E2, Table 6), published.py (Tables 2 to 7), study.py (their comparison with ours);
 numbers: configs/pairwise.yaml.

@@ -100,8 +100,6 @@ class ClassifierTask(PaperTask):
             self.stages = (Stage("stage1", self, synthetic, first, None), Stage("stage2", self, real, second, "stage1"))
         else:
             self.stages = (Stage("stage1", self, real, first, None),)
-        # What an epoch of the whole run shows: stage 2's epochs are counted on.
-        self.count = self.stages[0].count
 
     @property
     def training(self) -> TrainingSettings:

@@ -1,4 +1,4 @@
-"""The pairwise GAN of Ge 2020: losses (eqs. 1 to 4) and Algorithm 1.
+"""The pairwise GAN of Ge 2020: losses (eqs. 1 to 5) and Algorithm 1.
 
 Two modalities m and n; G_m makes n from m, G_n makes m from n; D_m and D_n judge images of m and n.
 """
@@ -58,6 +58,7 @@ class PairwiseGAN(AdversarialModel):
             # Real and fake in two calls: in one, the gradient on the fakes would also be computed for the reals.
             fake_verdict_n = self.discriminator_n(fake_n, training=True)
             fake_verdict_m = self.discriminator_m(fake_m, training=True)
+            # Eq. (4) with its masks, and eq. (5), minimised.
             weight = self.mask_background + (1 - self.mask_background) * batch["tumour"]
             l1 = losses.weighted_l1(fake_n, x_n, weight) + losses.weighted_l1(fake_m, x_m, weight)
             generator_loss = (

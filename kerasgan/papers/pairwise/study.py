@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasgan.metrics.comparison import mcnemar, paired_permutation
+from kerasgan.metrics.paired_tests import mcnemar, paired_permutation
 from kerasgan.papers.pairwise import published
 from kerasgan.papers.pairwise.published import MEASURES, METHODS, UNMASKED
 from kerasgan.papers.pairwise.settings import EvaluationSettings

@@ -33,8 +33,8 @@ from kerasgan.report.tables import markdown
 STAGES = Path("stages")  # of a run: a generator per resolution
 SHOWN, COLUMNS = 32, 8  # images of fixed noise in a sample picture, half of them of each class
 STRIP = 4  # noise vectors of each class in the picture of growth
-FRAME = 4  # x 4 images of the animation
-COMPARED = 500  # images, at most
+FRAME = 4  # a frame of the animation shows 4 x 4 images
+COMPARED = 500  # real images that curves compare with, at most
 LEAST_SWD = 16  # pixels
 
 

@@ -25,9 +25,8 @@ from kerasgan.report.page import read_history
 def make(sagittal_folder, brainmr_overrides):
     def task(model="dcgan", sequence="t1", size=32, *more):
         settings = settings_of(model, overrides=[*brainmr_overrides, *more])
-        return TASKS[model](
-            settings, open_prepared(sagittal_folder, settings.data), {"sequence": sequence, "size": size}
-        )
+        target = TASKS[model].settled({"sequence": sequence, "size": size}, settings)
+        return TASKS[model](settings, open_prepared(sagittal_folder, settings.data), target)
 
     return task
 
@@ -197,8 +196,16 @@ def test_all_takes_no_size():
         assert task.target("all") == task.target("ALL", None) == {"sequence": "all"}
         with pytest.raises(UserError, match="rows of the paper's sizes; leave out --size 128"):
             task.target("all", 128)
-        assert task.target("t1") == {"sequence": "t1", "size": 128}
-        assert task.target("t1", None)["size"] is None, "that of the run that is resumed"
+        assert task.target("t1") == {"sequence": "t1", "size": None}, "of the data, or of the run that is resumed"
+        assert task.settled(task.target("t1"), settings_of("dcgan")) == {"sequence": "t1", "size": 128}
+
+
+def test_a_size_that_cannot_be_is_refused_before_patients_are_simulated(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASGAN_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"images of 128 pixels cannot be made of those of data\.size, 64"):
+        experiment.train("wgan", sequence="t1", size=128, profile="smoke", quiet=True)
+    assert not list(tmp_path.iterdir())
+    assert experiment.train("wgan", sequence="t1", profile="smoke", dry_run=True).parts == ("runs", "wgan", "t1-64")
 
 
 def test_all_trains_the_rows_that_the_cohort_has(make):

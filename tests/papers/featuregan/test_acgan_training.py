@@ -160,11 +160,9 @@ def test_a_width_is_a_number_of_channels(width):
         AcganTask.target(width)
 
 
-def test_no_width(separable, featuregan_overrides, tmp_path):
-    words = {"data": separable.folder, "overrides": featuregan_overrides, "run_dir": tmp_path / "run", "quiet": True}
-    with pytest.raises(UserError, match="an AC-GAN has a width"):
-        experiment.train("acgan", **words)
-    assert not (tmp_path / "run").exists()
+def test_without_a_width_it_is_the_studys(separable, featuregan_overrides):
+    words = {"data": separable.folder, "overrides": featuregan_overrides, "dry_run": True, "quiet": True}
+    assert experiment.train("acgan", **words).parts == ("runs", "acgan", "width-6")
 
 
 def test_every_width_of_the_paper(separable, featuregan_overrides, tmp_path, capsys):

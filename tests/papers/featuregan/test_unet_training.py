@@ -239,7 +239,7 @@ def test_a_run_folder_holds_what_is_needed(unet_run):
 
 def test_the_table_names_the_file_of_the_first_weights_and_another_loss(settings, prepared, unet_run):
     measured = {"loss": 0.25, "dice": 0.5, "iou": 0.4}
-    metrics = {"best": {"training": measured, "held_out": {**measured, "loss": 0.375}}, "delivered": measured}
+    metrics = {"best": {"training": measured, "validation": {**measured, "loss": 0.375}}, "delivered": measured}
     metrics |= {"slices_with_tumour": measured, "patients": {"dice": [0.5, 0.1], "iou": [0.4, 0.1]}}
     words = (f"unet.weights={unet_run / 'unet.keras'}", "unet.loss=squared_soft_dice")
     task = UnetTask(settings(*words), prepared, {})

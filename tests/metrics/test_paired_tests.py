@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kerasgan.metrics.comparison import mcnemar, paired_permutation
+from kerasgan.metrics.paired_tests import mcnemar, paired_permutation
 
 
 def correct(both, only_a, only_b, neither):
