@@ -118,6 +118,8 @@ def fill_missing(
 ) -> Path:
     """Make every missing modality of a cohort CSV from the best-suited one (II-B1) and write out/cohort.csv.
 
+    Modalities that no visit has and that no run makes are left out.
+
     Args:
         group: the folder of a finished `--pair all`, or of runs that cover the pairs needed.
         cohort: a cohort CSV with empty cells.
@@ -129,11 +131,13 @@ def fill_missing(
     """
     before, out, runs = read_cohort(Path(cohort)), Path(out), pair_runs(Path(group))
     policy = next(iter(runs.values())).settings.synthesis
+    # A modality that neither the cohort nor a run has is not missing: some data sets are of three.
+    known = {name for visit in before.visits for name in visit.images}.union(*runs)
     plan = [
         (visit, source_for(target, visit.images, policy), target)
         for visit in before.visits
         for target in MODALITIES
-        if target not in visit.images
+        if target in known and target not in visit.images
     ]
     if lacking := sorted({"-".join(sorted(pair)) for _, *pair in plan if frozenset(pair) not in runs}):
         train = f"`kerasgan train pairwise --pair {lacking[0].replace('-', ' ')}`"

@@ -10,7 +10,7 @@ from conftest import AFFINE, SHAPE, SMALL
 
 from kerasgan import experiment
 from kerasgan.data import slices
-from kerasgan.data.cohort import read_cohort
+from kerasgan.data.cohort import read_cohort, write_cohort
 from kerasgan.data.volumes import read_volume
 from kerasgan.errors import UserError
 from kerasgan.papers import settings_of
@@ -195,3 +195,14 @@ def test_fill_missing_without_the_run_says_which(finished_run, cohort_csv, tmp_p
     with pytest.raises(UserError, match="no finished run of flair-t2"):
         experiment.fill_missing(finished_run, cohort_csv, tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_modality_that_nobody_has_is_not_missing(finished_run, cohort_csv, tmp_path):
+    whole = read_cohort(cohort_csv)
+    visits = [replace(visit, images={name: visit.images[name] for name in ("t1", "t1e")}) for visit in whole.visits]
+    visits[0] = replace(visits[0], images={"t1": visits[0].images["t1"]})
+    write_cohort(replace(whole, visits=tuple(visits)), tmp_path / "two.csv")
+    out = experiment.fill_missing(finished_run, tmp_path / "two.csv", tmp_path / "out", quiet=True)
+    completed = read_cohort(out).visits
+    assert all(set(visit.images) == {"t1", "t1e"} for visit in completed)
+    assert [visit.labels.get("synthetic") for visit in completed[:2]] == ["t1e from t1 by t1-t1e", None]
