@@ -212,7 +212,7 @@ def test_measures_are_of_the_8_bit_scale():
     assert set(found) == {"SSIM", "PSNR", "KL divergence", "SD"}
 
 
-def test_bad_input(runs, tmp_path, options):
+def test_bad_input(runs, tmp_path, options, monkeypatch):
     lacking = tmp_path / "lacking"
     shutil.copytree(runs / "dcgan1", lacking / "dcgan1")
     with pytest.raises(UserError, match=r"has no run of dcgan2, wgandiv; expected the folder of a class"):
@@ -238,5 +238,6 @@ def test_bad_input(runs, tmp_path, options):
     (tmp_path / "full" / "a.png").touch()
     with pytest.raises(UserError, match="is not empty; give --out a new folder"):
         experiment.aggregate(runs, tmp_path / "full", quiet=True)
+    monkeypatch.setattr("kerasgan.experiment.training.simulated", None)  # it is found out before
     with pytest.raises(UserError, match=r"unknown class 'gliom'"):
-        experiment.train("dcgan1", category="gliom", **options | {"data": None})  # before hours of simulation
+        experiment.train("dcgan1", category="gliom", **options | {"data": None})

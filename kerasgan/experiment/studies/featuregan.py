@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from kerasgan.data.labels import class_of
 from kerasgan.errors import UserError
 from kerasgan.experiment.features import extract_features, generate_features
 from kerasgan.experiment.runs import open_run
@@ -73,21 +72,12 @@ def reproduce_featuregan(**words: Unpack[Words]) -> Path:
     settings = settings_of("unet", words.get("config"), words.get("profile", "full"), words.get("overrides", ()))
     work = begun(Study, "featuregan", settings, words)
     if work:
-        _check(work)
+        work.check("unet", work.unet)  # looks at the patients' classes too
         take(_steps(work), words.get("dry_run", False), work.quiet)
     if work and not words.get("dry_run"):
         _write_tables(work)
         work.show_tables()
     return folder_of("featuregan", words)
-
-
-def _check(work: Study) -> None:
-    """What would stop the study after days of training is found out before."""
-    work.check("unet", work.unet)
-    own = work.settings.study
-    for subset in ("train", "test"):
-        for visit in work.prepared.visits(subset, own.partition, own.modalities):
-            class_of(visit, own, "study")
 
 
 def _steps(work: Study) -> list[Step]:

@@ -381,6 +381,7 @@ def test_wrong_weights_are_one_sentence_and_leave_no_run(make, message, featureg
 
 def test_weights_that_are_not_there_are_missed_before_patients_are_simulated(tmp_path, monkeypatch):
     monkeypatch.setenv("KERASGAN_CACHE", str(tmp_path))
+    monkeypatch.setattr("kerasgan.experiment.training.simulated", None)
     for model, words in (("unet", {}), ("acgan", {"width": 8})):
         with pytest.raises(UserError, match=r"there is no file none\.npz"):
             experiment.train(model, overrides=["unet.weights=none.npz"], run_dir=tmp_path / "run", quiet=True, **words)
